@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "otp/server.hpp"
+
+#include <utility>
+
+#include <coppice/receive.hpp>
+
+#include "logger/reports.hpp"
+#include "runtime/core.hpp"
+#include "runtime/death.hpp"
+#include "runtime/mailbox.hpp"
+#include "runtime/wait.hpp"
+
+namespace coppice::otp {
+
+const char system_behaviour = 0;
+
+ServerLoop::ServerLoop(runtime::Body& body, const detail::ServerTable& server_table) : body_(body) {
+  table = &server_table;
+}
+
+ServerLoop::~ServerLoop() {
+  if (continuation_ != nullptr) continuation_->table->destroy(continuation_);
+}
+
+std::string ServerLoop::display_name() const {
+  const auto& extension = body_.extension_;
+  return extension != nullptr && !extension->name.empty() ? extension->name : to_string(body_.pid);
+}
+
+Debug& ServerLoop::debug() {
+  if (debug_ == nullptr) debug_ = std::make_unique<Debug>();
+  debugging = true;
+  return *debug_;
+}
+
+void ServerLoop::suspend(bool on) {
+  suspended_ = on;
+  if (on) {
+    body_.line->flags.fetch_or(runtime::flag::suspended, std::memory_order_relaxed);
+  } else {
+    body_.line->flags.fetch_and(~runtime::flag::suspended, std::memory_order_relaxed);
+  }
+}
+
+void ServerLoop::ask_to_terminate(const ExitReason& reason) { asked_to_end_ = reason; }
+
+// -- which message is next -----------------------------------------------------------------------------------------------
+
+// The parent is recognised by the message's shape alone (GS-103). A server started without a link has none (GS-003).
+bool ServerLoop::is_parent_exit(const Signal* message) const {
+  if (message->table->type == nullptr) return false;
+  if (!detail::same_type(message->table->type, &detail::type_identity<ExitMessage>)) return false;
+  const Pid& from = static_cast<const ExitMessage*>(detail::payload_of(const_cast<Signal*>(message)))->pid;
+  if (!from) return body_.core->stopping();  // from the runtime itself: there is no parent that could stop it
+  return body_.linked_parent && from == body_.linked_parent;
+}
+
+// A suspended server takes only system messages and its parent's exit, skipping what came before them (GS-102, GS-116).
+Signal* ServerLoop::next_message(Process& process) {
+  if (!suspended_) [[likely]] return runtime::take_first(process);
+  if (process.queue == nullptr) return nullptr;
+  Signal* before = process.queue;
+  do {
+    Signal* message = before->next;
+    if (message->table->behaviour == &system_behaviour || is_parent_exit(message)) {
+      runtime::unlink(process, before, message);
+      return message;
+    }
+    before = message;
+  } while (before != process.queue);
+  return nullptr;
+}
+
+ServerLoop::Step ServerLoop::step(Process& process) {
+  if (ended_) return Step::ended;
+  runtime::intake(process);
+  if (body_.leaving != runtime::Leave::no) {  // a fatal signal: no terminate, no report (GS-093, LR-028)
+    end_reason_ = body_.reason;
+    ended_ = true;
+    return Step::ended;
+  }
+  if (continuation_ != nullptr) {
+    Signal* message = std::exchange(continuation_, nullptr);
+    guard(process, [&] { message->table->deliver(*this, message); });
+    message->table->destroy(message);
+    if (debug_ != nullptr && !ended_) tell_outcome({});
+  } else if (Signal* message = next_message(process)) {
+    handle(process, message);
+  } else if (timeout_ >= 0 && !suspended_ && runtime::core_of(process).world().now() >= wake_at_) {
+    fire_timeout(process);
+  } else {
+    return Step::idle;
+  }
+  return ended_ ? Step::ended : Step::handled;
+}
+
+// -- handling -------------------------------------------------------------------------------------------------------------
+
+void ServerLoop::handle(Process& process, Signal* message) {
+  if (message->table->behaviour == &system_behaviour) return handle_system(process, message);
+  if (is_parent_exit(message)) {
+    const ExitReason reason = static_cast<ExitMessage*>(detail::payload_of(message))->reason;
+    const bool halting = !static_cast<ExitMessage*>(detail::payload_of(message))->pid;
+    last_message_term_ = detail::term_of_message(message);
+    last_type_ = nullptr;
+    message->table->destroy(message);
+    if (halting) {  // the whole system halts: no terminate (GS-093)
+      end_reason_ = reason;
+      ended_ = true;
+      return;
+    }
+    return end(process, reason, Cause::stop);
+  }
+  timeout_ = -1;  // any message cancels it (GS-081)
+  wake_at_ = platform::never;
+  handle_typed_or_bare(process, message);
+}
+
+// A system message restarts a pending timeout (GS-083).
+void ServerLoop::handle_system(Process& process, Signal* message) {
+  guard(process, [&] { message->table->deliver(*this, message); });
+  if (!ended_ && timeout_ >= 0) wake_at_ = runtime::core_of(process).world().now() + static_cast<platform::Nanoseconds>(timeout_);
+}
+
+void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
+  const detail::SignalTable& how = *message->table;
+  detail::Deliver deliver = how.deliver;
+  if (how.behaviour != nullptr) {
+    if (how.behaviour != table) return handle_unknown(process, message);
+  } else {
+    deliver = table->find_info(how.type);
+    if (deliver == nullptr) deliver = table->handle_any;
+    if (deliver == nullptr) return handle_unknown(process, message);
+  }
+  const bool is_call = how.bounce != nullptr;
+  last_message_ = is_call ? nullptr : message;
+  if (is_call) last_caller_ = static_cast<detail::CallNode*>(message)->caller;
+  runtime::Sight& sight = runtime::core_of(process).table().sight(process);
+  sight.handling.store(how.type, std::memory_order_relaxed);
+  last_type_ = how.type;
+  shown_reply.reset();
+  if (is_call) unanswered = static_cast<detail::CallNode*>(message);
+  guard(process, [&] {
+    if (debug_ != nullptr) {
+      debug_->event(display_name(), {sys::Event::Kind::in, detail::term_of_message(message), {}, {}});
+      runtime::leave_if_due(process);  // a debug function may have waited, and a kill may have come
+    }
+    deliver(*this, message);
+  });
+  sight.handling.store(nullptr, std::memory_order_relaxed);
+  last_message_ = nullptr;
+  if (!is_call) message->table->destroy(message);
+  const Pid caller = std::exchange(last_caller_, {});
+  if (debug_ != nullptr && !ended_) tell_outcome(caller);
+}
+
+// A reply that the handler returned, or none: one that goes through a From is no event, as in OTP.
+void ServerLoop::tell_outcome(const Pid& caller) {
+  if (shown_reply) {
+    debug_->event(display_name(), {sys::Event::Kind::out, *std::exchange(shown_reply, std::nullopt), caller,
+                                   table->format_state(state)});
+  } else {
+    debug_->event(display_name(), {sys::Event::Kind::noreply, {}, {}, table->format_state(state)});
+  }
+}
+
+// A typed request for another class: as a missing clause in OTP it ends the server (GS-107, GS-108); a message that
+// handle_info does not know is logged (GS-109).
+void ServerLoop::handle_unknown(Process& process, Signal* message) {
+  const detail::SignalTable& how = *message->table;
+  const bool is_call = how.bounce != nullptr;
+  last_message_term_ = detail::term_of_message(message);
+  last_type_ = nullptr;
+  if (is_call || how.is_cast) {
+    const std::string text = "attempted to " + std::string(is_call ? "call" : "cast") + " GenServer " + display_name() +
+                             " but " + std::string(table->name) + " has no " + (is_call ? "handle_call" : "handle_cast") +
+                             " for " + std::string(how.type->name);
+    if (is_call) {
+      unanswered = static_cast<detail::CallNode*>(message);
+    } else {
+      how.destroy(message);
+    }
+    return end(process, ExitReason::exception("std::runtime_error", text), Cause::exception);
+  }
+  report_unknown(message);
+  how.destroy(message);
+}
+
+void ServerLoop::report_unknown(const Signal* message) {
+  logger::no_handle_info_report(std::string(table->name), detail::term_of_message(message), display_name());
+}
+
+// Runs a callback and acts on how it left: by return, by an exception, or because the process is leaving.
+template <class F>
+void ServerLoop::guard(Process& process, F&& callback) {
+  wish = {};
+  ExitReason reason;
+  Cause cause = Cause::stop;
+  bool failed = false;
+  try {
+    body_.in_turn = true;
+    callback();
+    runtime::leave_if_due(process);
+  } catch (const runtime::LeaveStack&) {
+    failed = true;
+    cause = Cause::exit;
+    reason = body_.reason;
+  } catch (const Exit& exit) {
+    failed = true;
+    cause = Cause::exit;
+    reason = exit.reason();
+  } catch (...) {
+    failed = true;
+    cause = Cause::exception;
+    reason = runtime::reason_of_current_exception();
+  }
+  body_.in_turn = false;
+  body_.handled_call = nullptr;
+  if (body_.leaving == runtime::Leave::by_signal) {
+    end_reason_ = body_.reason;
+    ended_ = true;
+    return;
+  }
+  if (body_.leaving == runtime::Leave::by_exit) {  // terminate runs next, as a process that is not leaving
+    failed = true;
+    cause = Cause::exit;
+    reason = body_.reason;
+    body_.leaving = runtime::Leave::no;
+    body_.swallows = 0;
+  }
+  if (failed) return end(process, std::move(reason), cause);
+  obey(std::move(wish));
+  if (!asked_to_end_) {
+    if (body_.orphans != nullptr) fail_orphans(ExitReason(Atom("no_reply")));
+    return;
+  }
+  end(process, *std::exchange(asked_to_end_, std::nullopt), Cause::stop);
+}
+
+void ServerLoop::begin(detail::Wish wanted) { obey(std::move(wanted)); }
+
+void ServerLoop::obey(detail::Wish wanted) {
+  if (wanted.verdict == Verdict::stop || wanted.verdict == Verdict::bad_return) {
+    asked_to_end_ = wanted.reason;
+    return;
+  }
+  switch (wanted.pause) {
+    case detail::Pause::none:
+    case detail::Pause::hibernate: return;
+    case detail::Pause::timeout:
+      timeout_ = wanted.timeout;
+      wake_at_ = body_.core->world().now() + static_cast<platform::Nanoseconds>(wanted.timeout);
+      return;
+    case detail::Pause::go_on: continuation_ = std::exchange(wanted.continuation, nullptr); return;
+  }
+}
+
+void ServerLoop::fire_timeout(Process& process) {
+  timeout_ = -1;
+  wake_at_ = platform::never;
+  handle_typed_or_bare(process, detail::make_message(Timeout{}));
+}
+
+// -- ending ----------------------------------------------------------------------------------------------------------------
+
+// What the report will show: the message, if it is still whole after its handler had it; else the tag of its type.
+void ServerLoop::note_last_message() {
+  const detail::TypeIdentity* type = std::exchange(last_type_, nullptr);
+  if (type == nullptr) return;
+  const Signal* message = last_message_ != nullptr ? last_message_ : unanswered;
+  const bool whole = message != nullptr && type->trivial;
+  last_message_term_ = whole ? detail::term_of_message(message) : Term(Atom(snake_case(type->name)));
+}
+
+// terminate, then the reply that was held for it, then the reports; the host ends the process.
+void ServerLoop::end(Process& process, ExitReason reason, Cause cause) {
+  const ExitReason original = reason;
+  body_.reason = reason;
+  body_.ending = true;
+  note_last_message();
+  if (table->terminate != nullptr) {
+    try {
+      body_.in_turn = true;
+      table->terminate(state, original);
+      runtime::leave_if_due(process);
+    } catch (const runtime::LeaveStack&) {
+      reason = body_.reason;
+      cause = Cause::exit;
+    } catch (const Exit& exit) {
+      reason = exit.reason();
+      cause = Cause::exit;
+    } catch (...) {
+      reason = runtime::reason_of_current_exception();
+      cause = Cause::exception;
+    }
+    body_.in_turn = false;
+  }
+  const bool killed = body_.leaving == runtime::Leave::by_signal;
+  if (held_reply != nullptr && !killed) detail::send_reply(std::exchange(held_reply, nullptr));
+  if (killed) {
+    reason = body_.reason;
+  } else {
+    body_.leaving = runtime::Leave::no;
+  }
+  end_reason_ = reason;
+  ended_ = true;
+  if (continuation_ != nullptr) continuation_->table->destroy(std::exchange(continuation_, nullptr));
+  if (!killed && !reason.is_shutdown_kind()) report_end(process, reason, cause);
+}
+
+void ServerLoop::report_end(Process& process, const ExitReason& reason, Cause cause) {
+  logger::TerminateReport report;
+  report.name = display_name();
+  report.module = table->name;
+  report.last_message = last_message_term_;
+  report.state = table->format_state(state);
+  report.reason = reason;
+  report.is_exception = cause == Cause::exception;
+  report.client = last_caller_;
+  if (debug_ != nullptr) {
+    for (const sys::Event& event : debug_->log) report.log.push_back(event.term());
+  }
+  logger::terminate_report(report);
+  if (runtime::reporter().crash_report != nullptr) runtime::reporter().crash_report(process, reason);
+}
+
+void ServerLoop::fail_orphans(const ExitReason& reason) noexcept {
+  while (body_.orphans != nullptr) {
+    auto* node = static_cast<detail::CallNode*>(body_.orphans);
+    body_.orphans = node->next;
+    detail::send_failure(node, reason);
+  }
+}
+
+void ServerLoop::fail_open_calls(const ExitReason& reason) noexcept {
+  if (unanswered != nullptr) detail::send_failure(std::exchange(unanswered, nullptr), reason);
+  if (held_reply != nullptr) detail::send_failure(std::exchange(held_reply, nullptr), reason);
+}
+
+}  // namespace coppice::otp
+
+namespace coppice {
+inline namespace v1 {
+namespace detail {
+
+void wish_timeout(Wish& wish, WaitTime timeout) {
+  if (timeout.is_infinite()) {
+    wish.pause = Pause::none;
+  } else if (timeout.is_negative()) {
+    wish.verdict = Verdict::bad_return;
+    wish.reason = ExitReason(tuple(Atom("bad_return_value"), tuple(Atom("timeout"), timeout.nanoseconds() / 1'000'000)));
+  } else {
+    wish.pause = Pause::timeout;
+    wish.timeout = timeout.nanoseconds();
+  }
+}
+
+void report_unknown(ServerBody& body, const Signal* signal) { static_cast<otp::ServerLoop&>(body).report_unknown(signal); }
+
+Term message_term(const Signal* message) { return term_of_message(message); }
+
+std::any message_any(Signal* message) {
+  if (message->table->to_any == nullptr) return std::any(term_of_message(message));
+  return message->table->to_any(payload_of(message));
+}
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace coppice

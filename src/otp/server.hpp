@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop of a generic server, untyped: which message is next, what its handler asked for, how the server ends.
+// Everything runs in the server's own process; nothing here is shared between threads.
+//
+// ServerLoop holds the state machine and is stepped by its host: Server, a process body whose turns return when the
+// server is idle (so an idle server holds no stack), or enter_loop, which waits in place on the stack it stands on.
+//
+// One step: take in signals; run a pending continuation before anything else; else handle the next message; else fire
+// the inactivity timeout if it is due; else the server is idle.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <coppice/gen_server.hpp>
+
+#include "otp/debug.hpp"
+#include "platform/world.hpp"
+#include "runtime/process.hpp"
+
+namespace coppice::otp {
+
+using detail::Signal;
+using detail::Verdict;
+using runtime::Process;
+
+// A message that every server answers between two callbacks, also while suspended: recognised by this address in
+// SignalTable::behaviour.
+extern const char system_behaviour;
+
+class ServerLoop : public detail::ServerBody {
+ public:
+  enum class Step { handled, idle, ended };
+
+  ServerLoop(runtime::Body& body, const detail::ServerTable& server_table);
+  ~ServerLoop();
+  ServerLoop(const ServerLoop&) = delete;
+  ServerLoop& operator=(const ServerLoop&) = delete;
+
+  Step step(Process& process);
+
+  // Acts on what init asked for: true if the server goes on.
+  void begin(detail::Wish wish);
+  // Until when an idle server sleeps. While it is suspended no timeout may fire: resuming restarts it (GS-118).
+  [[nodiscard]] platform::Nanoseconds wake_at() const noexcept { return suspended_ ? platform::never : wake_at_; }
+  // After Step::ended: with which reason, terminate having run and the reports made.
+  [[nodiscard]] const ExitReason& end_reason() const noexcept { return end_reason_; }
+  // Calls that were left open fail with the reason, once the death was announced.
+  void fail_open_calls(const ExitReason& reason) noexcept;
+
+  // -- for system messages (sys.cpp)
+  [[nodiscard]] runtime::Body& body() noexcept { return body_; }
+  [[nodiscard]] bool suspended() const noexcept { return suspended_; }
+  void suspend(bool on);
+  [[nodiscard]] Debug& debug();            // made at the first use
+  [[nodiscard]] Debug* debug_if_any() noexcept { return debug_.get(); }
+  void drop_debug() noexcept {
+    debug_.reset();
+    debugging = false;
+  }
+  void report_unknown(const Signal* message);  // a delivery that found no handler
+  void ask_to_terminate(const ExitReason& reason);  // after the system message that asks
+
+ private:
+  enum class Cause { stop, exit, exception };
+
+  Signal* next_message(Process& process);
+  void handle(Process& process, Signal* message);
+  void handle_system(Process& process, Signal* message);
+  void handle_typed_or_bare(Process& process, Signal* message);
+  void handle_unknown(Process& process, Signal* message);
+  void tell_outcome(const Pid& caller);
+  template <class F>
+  void guard(Process& process, F&& callback);
+  void obey(detail::Wish wish);
+  void fire_timeout(Process& process);
+  void end(Process& process, ExitReason reason, Cause cause);
+  void report_end(Process& process, const ExitReason& original, Cause cause);
+  void note_last_message();
+  void fail_orphans(const ExitReason& reason) noexcept;
+  [[nodiscard]] bool is_parent_exit(const Signal* message) const;
+  [[nodiscard]] std::string display_name() const;
+
+  runtime::Body& body_;
+  Signal* continuation_ = nullptr;
+  platform::Nanoseconds wake_at_ = platform::never;
+  std::int64_t timeout_ = -1;               // the pending inactivity timeout's full length, ns; -1: none
+  bool suspended_ = false;
+  bool ended_ = false;
+  ExitReason end_reason_;
+  std::optional<ExitReason> asked_to_end_;
+  const Signal* last_message_ = nullptr;    // whose handler runs, unless it is a call; only for the report
+  const detail::TypeIdentity* last_type_ = nullptr;
+  Term last_message_term_;
+  Pid last_caller_;
+  std::unique_ptr<Debug> debug_;
+};
+
+// The body of a process that was started as a server.
+class Server final : public runtime::Body {
+ public:
+  // The state lives behind the object, in the same allocation.
+  static std::unique_ptr<Body> make(const detail::ServerTable& table, std::unique_ptr<detail::Constructor> constructor,
+                                    const StartOptions& options, detail::CallNode* start);
+  static void operator delete(void* memory) noexcept { ::operator delete(memory); }
+
+  ~Server() override;
+  void run(Process& process) override;
+  void destroy_state() noexcept override;
+  [[nodiscard]] const void* behaviour() const noexcept override { return loop_.table; }
+  [[nodiscard]] std::string initial_call() const override;
+  void announce_end(const ExitReason& reason) noexcept override;
+  [[nodiscard]] bool is_generic() const noexcept override { return true; }
+
+  [[nodiscard]] ServerLoop& loop() noexcept { return loop_; }
+
+ private:
+  // What is needed until the server has started.
+  struct Starting {
+    std::unique_ptr<detail::Constructor> constructor;
+    StartOptions options;
+    detail::CallNode* node = nullptr;        // back to the starter
+    StartOutcome outcome;                    // of a start that failed: sent once the process is gone
+  };
+
+  Server(const detail::ServerTable& table, std::unique_ptr<Starting> starting);
+  [[nodiscard]] bool start_up(Process& process);
+  [[nodiscard]] bool take_name(Process& process);
+  void answer_start(StartOutcome outcome) noexcept;
+  void fail_start(Process& process, StartOutcome outcome, const ExitReason& exit_reason, bool report);
+
+  ServerLoop loop_;
+  std::unique_ptr<Starting> starting_;
+};
+
+}  // namespace coppice::otp

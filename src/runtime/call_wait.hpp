@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The caller's side of a call, for those who send the envelope by other means: a start hands it to the child it makes.
+#pragma once
+
+#include "platform/world.hpp"
+#include "runtime/process.hpp"
+
+namespace coppice::runtime {
+
+// Gives the process a fresh call id (Body::call_id), which the envelope must carry, and makes it await that call. Whatever
+// way the process leaves its wait, it awaits nothing afterwards, and a late answer is dropped.
+class AwaitedCall {
+ public:
+  explicit AwaitedCall(Process& process);
+  ~AwaitedCall();
+  AwaitedCall(const AwaitedCall&) = delete;
+  AwaitedCall& operator=(const AwaitedCall&) = delete;
+
+ private:
+  Process& process_;
+};
+
+// Waits for the awaited answer: sets outcome.node, or outcome.cause (`timeout` after the deadline).
+void await_outcome(Process& process, platform::Nanoseconds deadline, detail::CallOutcome& outcome);
+
+}  // namespace coppice::runtime

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/core.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "platform/fault.hpp"
+#include "runtime/mailbox.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/watchdog.hpp"
+
+namespace coppice::runtime {
+namespace {
+
+std::atomic<std::uint32_t> creations{1};
+Reporter the_reporter;
+
+unsigned worker_count(platform::World& world, unsigned asked) {
+  const unsigned count = asked == 0 ? world.hardware_threads() : asked;
+  return std::clamp(count, 1u, 64u);  // the idle mask is one word
+}
+
+}  // namespace
+
+void set_reporter(const Reporter& reporter) noexcept { the_reporter = reporter; }
+const Reporter& reporter() noexcept { return the_reporter; }
+
+Core::Core(platform::World& world, const RuntimeOptions& options)
+    : world_(world),
+      options_(options),
+      creation_(creations.fetch_add(1, std::memory_order_relaxed)),
+      start_time_(world.now()),
+      table_(options.processes_max),
+      names_(creation_),
+      stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}) {
+  const unsigned count = worker_count(world, options.schedulers);
+  for (unsigned i = 0; i < count; ++i) shards_.push_back(std::make_unique<TimerShard>(*this, i, start_time_));
+  for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, i));
+  blocking_ = std::make_unique<BlockingPool>(*this, options.blocking_threads_max);
+  watchdog_ = std::make_unique<Watchdog>(*this);
+}
+
+Core::~Core() {
+  for (std::size_t kind = annex_kinds; kind-- > 0;) delete annexes_[kind].load(std::memory_order_acquire);
+}
+
+Annex& Core::annex(AnnexKind kind, std::unique_ptr<Annex> (*make)(Core&)) {
+  std::atomic<Annex*>& place = annexes_[static_cast<std::size_t>(kind)];
+  if (Annex* found = place.load(std::memory_order_acquire)) return *found;
+  const std::lock_guard lock(annex_mutex_);
+  Annex* found = place.load(std::memory_order_relaxed);
+  if (found == nullptr) {
+    found = make(*this).release();
+    place.store(found, std::memory_order_release);
+  }
+  return *found;
+}
+
+// The serial is compared after the flag was set: a pid's number is never used again, so if it still stands there the flag
+// was set on that tenant's line.
+bool mark_owner(Core& core, const Pid& pid) noexcept {
+  if (!core.is_local(pid)) return false;
+  Process& line = core.table().line(pid);
+  if (line.serial.load(std::memory_order_acquire) != pid.number) return false;
+  const std::uint32_t before = line.flags.fetch_or(flag::owns, std::memory_order_seq_cst);
+  return (before & flag::closed) == 0 && line.serial.load(std::memory_order_seq_cst) == pid.number;
+}
+
+void Core::start_workers() {
+  world_.follow_thread_local(&this_worker_slot);
+  world_.follow_thread_local(&scope_slot_untyped);
+  for (auto& worker : workers_) worker->start();
+  watchdog_->start();
+}
+
+// -- identity
+
+std::uint64_t Core::new_reference_id() noexcept { return reference_ids_.fetch_add(1, std::memory_order_relaxed); }
+
+Reference Core::alias_reference(std::uint64_t id, const Pid& owner) const noexcept {
+  Reference reference = Reference::from_id(id, creation_);
+  reference.words[2] = static_cast<std::uint32_t>(owner.number);
+  reference.words[3] = static_cast<std::uint32_t>(owner.number >> 32);
+  reference.word_count = 4;
+  return reference;
+}
+
+Pid Core::owner_of_alias(const Reference& alias) const noexcept {
+  if (alias.word_count != 4 || alias.creation != creation_) return {};
+  return pid_of((std::uint64_t{alias.words[3]} << 32) | alias.words[2]);
+}
+
+// -- scheduling
+
+void Core::schedule(Process& process) {
+  Worker* here = this_worker();
+  const bool ours = here != nullptr && &here->core() == this;
+  const platform::Stack* stack = process.stack;
+  if (stack != nullptr && !process.body->migratable) {
+    Worker& home = *workers_[stack->home];
+    if (ours && here == &home) {
+      here->schedule_here(process);
+    } else {
+      home.schedule_from_outside(process);
+    }
+    return;
+  }
+  if (ours) {
+    here->schedule_here(process);
+    return;
+  }
+  overflow_.push(&process);
+  if (idle_mask_.load(std::memory_order_seq_cst) != 0) wake_one();
+}
+
+// Claims one sleeper by clearing its bit, so that two wakers never wake the same one.
+void Core::wake_one() {
+  std::uint64_t mask = idle_mask_.load(std::memory_order_seq_cst);
+  while (mask != 0) {
+    const std::uint64_t bit = mask & (~mask + 1);
+    if ((idle_mask_.fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) {
+      world_.unpark(workers_[static_cast<std::size_t>(__builtin_ctzll(bit))]->parker());
+      return;
+    }
+    mask = idle_mask_.load(std::memory_order_seq_cst);
+  }
+}
+
+void Core::wake(Worker& worker) {
+  const std::uint64_t bit = std::uint64_t{1} << worker.id();
+  if ((idle_mask_.load(std::memory_order_seq_cst) & bit) == 0) return;
+  if ((idle_mask_.fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) world_.unpark(worker.parker());
+}
+
+void Core::timer_moved_forward(std::uint32_t shard) { wake(*workers_[shard]); }
+
+// -- reports
+
+void Core::report_high_water_mark(Process& process, std::size_t length) {
+  if (the_reporter.high_water_mark != nullptr) the_reporter.high_water_mark(process, length);
+}
+
+void Core::warn(const std::string& text) {
+  if (the_reporter.warning != nullptr) {
+    the_reporter.warning(text);
+  } else {
+    std::fprintf(stderr, "coppice: %s\n", text.c_str());
+  }
+}
+
+std::string Core::describe(const Pid& pid) {
+  std::string text = to_string(pid);
+  if (!is_local(pid)) return text;
+  const Process& process = table_.line(pid);
+  const Sight& sight = table_.sight(process);
+  const char* name = sight.name.load(std::memory_order_acquire);
+  const char* kind = sight.kind.load(std::memory_order_acquire);
+  if (process.serial.load(std::memory_order_acquire) != pid.number) return text;
+  if (name != nullptr) return text + " (" + name + ")";
+  if (kind != nullptr) return text + " (" + kind + ")";
+  return text;
+}
+
+// -- life
+
+// Counted first, then asked (both seq_cst), while stop() says first that it stops, then looks at the count: so either we
+// see that it stops, or it waits for us. A process that spawns is counted itself.
+bool Core::admit_process() noexcept {
+  if (dead_after_fork()) return false;
+  live_.fetch_add(1, std::memory_order_seq_cst);
+  if (accepts_processes()) return true;
+  process_ended();
+  return false;
+}
+
+void Core::process_started(Process& process) {
+  if (killing_.load(std::memory_order_seq_cst)) exit_from(*this, {}, process.body->pid, ExitReason::kill());
+}
+
+void Core::start(Process& process) {
+  Worker* here = this_worker();
+  const bool ours = here != nullptr && &here->core() == this;
+  if (ours && world_.choose(platform::Choice::placement, 2, 0) == 0) {
+    here->schedule_last(process);
+    return;
+  }
+  overflow_.push(&process);
+  if (idle_mask_.load(std::memory_order_seq_cst) != 0) wake_one();
+}
+
+// The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by
+// stop()'s own look at the count.
+void Core::process_ended() noexcept {
+  live_.fetch_sub(1, std::memory_order_seq_cst);
+  if (stopping_.load(std::memory_order_seq_cst)) world_.unpark(stop_parker_);
+}
+
+// -- stopping
+
+bool Core::wait_for_no_processes(platform::Nanoseconds deadline) {
+  while (live_.load(std::memory_order_seq_cst) != 0) {
+    if (!world_.park(stop_parker_, deadline) && live_.load(std::memory_order_seq_cst) != 0) return false;
+  }
+  return true;
+}
+
+// Sends `shutdown` to each process that has no living parent and has not had it yet: so a supervisor's children are
+// left to their supervisor, and orphans follow once their parents are gone.
+void Core::signal_roots(std::vector<Pid>& signalled) {
+  std::vector<Pid> fresh;
+  for (const std::uint64_t number : table_.numbers()) {
+    const Pid pid = pid_of(number);
+    if (std::binary_search(signalled.begin(), signalled.end(), pid)) continue;
+    const Pid parent = pid_of(table_.sight(table_.line(pid)).parent.load(std::memory_order_acquire));
+    const bool parent_lives =
+        parent.number != 0 && table_.line(parent).serial.load(std::memory_order_acquire) == parent.number;
+    if (!parent_lives) fresh.push_back(pid);
+  }
+  for (const Pid& pid : fresh) exit_from(*this, {}, pid, ExitReason::shutdown());
+  signalled.insert(signalled.end(), fresh.begin(), fresh.end());
+  std::sort(signalled.begin(), signalled.end());
+}
+
+void Core::kill_all(StopReport& report) {
+  killing_.store(true, std::memory_order_seq_cst);
+  for (const std::uint64_t number : table_.numbers()) {
+    const Pid pid = pid_of(number);
+    report.killed.push_back(describe(pid));
+    exit_from(*this, {}, pid, ExitReason::kill());
+  }
+}
+
+StopReport Core::stop() {
+  const std::lock_guard lock(stop_mutex_);
+  if (stopped_) return report_;
+  stopped_ = true;
+  if (dead_after_fork()) {
+    for (auto& worker : workers_) worker->forget();
+    blocking_->forget();
+    watchdog_->forget();
+    return report_;
+  }
+  const auto timeout = static_cast<platform::Nanoseconds>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(options_.shutdown_timeout).count());
+  const platform::Nanoseconds begin = world_.now();
+  stopping_.store(true, std::memory_order_seq_cst);
+  std::vector<Pid> signalled;
+  const platform::Nanoseconds patience = begin + timeout / 2;
+  while (live_.load(std::memory_order_seq_cst) != 0 && world_.now() < patience) {
+    signal_roots(signalled);
+    // Every end wakes us; new roots are signalled then.
+    if (live_.load(std::memory_order_seq_cst) != 0) world_.park(stop_parker_, patience);
+  }
+  bool ended = live_.load(std::memory_order_seq_cst) == 0;
+  if (!ended) {
+    kill_all(report_);
+    ended = wait_for_no_processes(begin + timeout);
+  }
+  report_.clean = report_.killed.empty();
+  end_threads(!ended);
+  for (std::size_t kind = annex_kinds; ended && kind-- > 0;) {
+    if (Annex* annex = annex_if_any(static_cast<AnnexKind>(kind))) annex->runtime_ends();
+  }
+  return report_;
+}
+
+// Workers end between two turns. One that is stuck in user code never comes there: its thread is left behind, and with
+// it the memory of the runtime.
+void Core::end_threads(bool abandon) {
+  watchdog_->stop();
+  stop_workers_.store(true, std::memory_order_seq_cst);
+  const std::vector<Pid> blocked = blocking_->stop();
+  for (const Pid& pid : blocked) report_.abandoned.push_back(describe(pid));
+  bool left_behind = !blocked.empty();
+  for (auto& worker : workers_) {
+    const std::uint64_t number = worker->running_number.load(std::memory_order_acquire);
+    world_.unpark(worker->parker());
+    if (abandon && number != 0) {
+      report_.abandoned.push_back(describe(pid_of(number)));
+      worker->detach();
+      left_behind = true;
+    } else {
+      worker->join();
+    }
+  }
+  if (left_behind) {
+    static std::mutex kept_mutex;
+    static auto* kept = new std::vector<std::shared_ptr<Core>>;  // never freed: a thread may come back to it
+    const std::lock_guard lock(kept_mutex);
+    kept->push_back(shared_from_this());
+  }
+  if (!report_.abandoned.empty()) report_.clean = false;
+}
+
+// -- which core
+
+namespace {
+
+std::mutex registry_mutex;
+std::vector<std::weak_ptr<Core>>& registry() {
+  static auto* cores = new std::vector<std::weak_ptr<Core>>;
+  return *cores;
+}
+
+// In the child of a fork only the forking thread is left: no runtime works any more.
+void mark_cores_forked() {
+  for (auto& weak : registry()) {
+    if (auto core = weak.lock()) core->mark_forked();
+  }
+  registry_mutex.unlock();
+}
+
+void describe_running(char* buffer, std::size_t size) noexcept {
+  buffer[0] = '\0';
+  const Worker* worker = this_worker();
+  if (worker == nullptr || worker->current() == nullptr) return;
+  const Process& process = *worker->current();
+  const std::uint64_t number = process.serial.load(std::memory_order_relaxed);
+  const Sight& sight = worker->core().table().sight(process);
+  const char* name = sight.name.load(std::memory_order_relaxed);
+  if (name == nullptr) name = sight.kind.load(std::memory_order_relaxed);
+  const Pid pid{number, 0, 0};
+  std::snprintf(buffer, size, "process <0.%llu.%llu>%s%s%s", static_cast<unsigned long long>(pid.slot()),
+                static_cast<unsigned long long>(pid.use()), name != nullptr ? " (" : "", name != nullptr ? name : "",
+                name != nullptr ? ")" : "");
+}
+
+}  // namespace
+
+void register_core(const std::shared_ptr<Core>& core) {
+  static const bool once = [] {
+    ::pthread_atfork([] { registry_mutex.lock(); }, [] { registry_mutex.unlock(); }, mark_cores_forked);
+    ::signal(SIGPIPE, SIG_IGN);
+    platform::set_describe_running(describe_running);
+    platform::install_fault_handlers();
+    install_reports();
+    return true;
+  }();
+  (void)once;
+  const std::lock_guard lock(registry_mutex);
+  std::erase_if(registry(), [](const auto& weak) { return weak.expired(); });
+  registry().push_back(core);
+}
+
+std::shared_ptr<Core> core_of_creation(std::uint32_t creation) noexcept {
+  const std::lock_guard lock(registry_mutex);
+  for (auto& weak : registry()) {
+    if (auto core = weak.lock(); core != nullptr && core->creation() == creation) return core;
+  }
+  return nullptr;
+}
+
+[[gnu::noinline]] void*& scope_slot_untyped() {
+  static thread_local constinit void* scope = nullptr;
+  void** slot = &scope;
+  asm volatile("" : "+r"(slot) : : "memory");
+  return *slot;
+}
+
+ThreadActsIn::ThreadActsIn(Core& core)
+    : core_(core.shared_from_this()), previous_(static_cast<std::shared_ptr<Core>*>(scope_slot_untyped())) {
+  scope_slot_untyped() = &core_;
+}
+ThreadActsIn::~ThreadActsIn() { scope_slot_untyped() = previous_; }
+
+std::shared_ptr<Core> current_core() noexcept {
+  if (Worker* worker = this_worker()) return worker->core().shared_from_this();
+  if (void* scope = scope_slot_untyped()) return *static_cast<std::shared_ptr<Core>*>(scope);
+  const std::lock_guard lock(registry_mutex);
+  for (auto& weak : registry()) {
+    if (auto core = weak.lock()) return core;
+  }
+  return nullptr;
+}
+
+Process* current_process() noexcept {
+  Worker* worker = this_worker();
+  return worker == nullptr ? nullptr : worker->current();
+}
+
+Process& require_process(const char* function) {
+  Process* process = current_process();
+  if (process == nullptr) {
+    const std::string text = std::string(function) + " was called by a thread that is no process of coppice";
+    platform::die(text.c_str());
+  }
+  return *process;
+}
+
+Core& acting_core(std::shared_ptr<Core>& held, const char* function) {
+  if (Worker* worker = this_worker()) return worker->core();
+  held = require_core(function);
+  return *held;
+}
+
+std::shared_ptr<Core> require_core(const char* function) {
+  auto core = current_core();
+  if (core == nullptr) {
+    const std::string text = std::string(function) + " was called while there is no Runtime in the program";
+    platform::die(text.c_str());
+  }
+  return core;
+}
+
+}  // namespace coppice::runtime

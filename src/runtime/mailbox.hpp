@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The mailbox: how a signal gets into a process (any thread) and how the process takes it in (its owner).
+//
+// Push, by any thread
+//   1. load head (acquire); if it says dead, or the line's serial is not the pid's, the receiver is gone.
+//      The order matters: the serial is compared after head was loaded, and the compare-and-swap of step 3 fails if
+//      head has changed since; so what was compared is what is pushed to.
+//   2. link the signal to the newest one in head.
+//   3. compare-and-swap head to the signal (release: the receiver sees the node's contents; acquire: if the waiting bit
+//      was set, we see everything its last owner wrote). A process in a call wait that gets an ordinary message keeps
+//      its bits; in every other case the bits go.
+//   4. if the waiting bit went, the process is ours: schedule it.
+//
+// Intake, by the owner
+//   exchange head to `running` (acquire), reverse the chain, act on each signal in order (signals.cpp). Messages go to
+//   the local queue. The one reversal makes the order of one sender's signals that of their sending (PR-025).
+#pragma once
+
+#include "runtime/process.hpp"
+
+namespace coppice::runtime {
+
+// Pushes any signal. Returns false, and leaves the node to the caller, if there is no such process.
+[[nodiscard]] bool push(Core& core, const Pid& to, Signal* signal);
+
+// Pushes an ordinary message, by the rules of a bounded mailbox if it is one. A message for nobody is bounced or
+// destroyed. Returns whether it was delivered.
+bool push_message(Core& core, const Pid& to, Signal* message);
+
+// Pushes a message and says what became of it: unless it was delivered, it is the caller's still. A bounded mailbox is
+// `full` for ordinary messages if its policy refuses the newest one.
+enum class Pushed { delivered, dead, full };
+[[nodiscard]] Pushed try_push_message(Core& core, const Pid& to, Signal* message);
+
+// Does a bounded mailbox count it? Down, EXIT, response and system messages are signals, whatever the mailbox calls them: they are
+// never refused, never dropped and take no room. Must say the same of a message whenever it is asked.
+[[nodiscard]] bool takes_room(const Signal* message);
+// Counts an ordinary message in before it goes to a bounded mailbox; false, and not counted, if it is refused. What is
+// counted in is counted out when it leaves the queue.
+[[nodiscard]] bool take_room(Core& core, const Process& process);
+
+// Pushes the wake signal of a process's own timer. Under the shard's lock.
+void push_wake(Core& core, WakeTimer& timer);
+
+// Takes in what has arrived and acts on it. Returns true if anything has. The owner only. Once the process is leaving
+// it takes nothing in any more.
+bool intake(Process& process);
+
+// The chain of a mailbox begins with the newest signal: turns it round and returns the oldest.
+[[nodiscard]] inline Signal* oldest_first(Signal* newest) noexcept {
+  Signal* oldest = nullptr;
+  while (newest != nullptr) {
+    Signal* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  return oldest;
+}
+
+// -- the local queue: owner only
+void append(Process& process, Signal* message);
+// Unlinks `message`, whose predecessor is `previous` (the newest message for the oldest).
+void unlink(Process& process, Signal* previous, Signal* message);
+[[nodiscard]] Signal* take_first(Process& process);
+// The oldest message that takes room; null if there is none.
+[[nodiscard]] Signal* take_first_that_takes_room(Process& process);
+
+// Nobody will handle it: bounces what can be bounced, destroys the rest.
+void discard(Signal* signal, const ExitReason& why) noexcept;
+
+}  // namespace coppice::runtime

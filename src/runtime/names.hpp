@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Registered names of one runtime. Reading takes no lock and writes nothing: a name, once seen, has an entry for the
+// life of the runtime (as an atom has), and the entry holds the number of the process that has the name, or 0. The
+// entries stand in an open-addressing table of pointers that is replaced when it grows; replaced tables are kept until
+// the end, so that a reader may finish its search in an old one: entries never move.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <coppice/pid.hpp>
+
+namespace coppice::runtime {
+
+class NameTable {
+ public:
+  explicit NameTable(std::uint32_t creation);
+  ~NameTable();
+  NameTable(const NameTable&) = delete;
+  NameTable& operator=(const NameTable&) = delete;
+
+  static constexpr std::size_t length_max = 255;  // bytes
+
+  [[nodiscard]] static bool is_acceptable(std::string_view name) noexcept;  // length, not reserved (PR-109)
+
+  // Any thread, no lock.
+  [[nodiscard]] Pid whereis(std::string_view name) const noexcept;
+
+  // Any thread. Binds the name if it is free; else returns false and who has it.
+  // `text`, if asked for, is the name for as long as the table lives.
+  bool bind(std::string_view name, const Pid& pid, Pid* holder = nullptr, const char** text = nullptr);
+  // Frees the name if `pid` has it.
+  bool unbind(std::string_view name, const Pid& pid);
+  [[nodiscard]] std::vector<std::string> registered() const;
+
+ private:
+  struct Entry {
+    std::string name;
+    std::uint64_t hash = 0;
+    std::atomic<std::uint64_t> number{0};
+  };
+  struct Table {
+    explicit Table(std::size_t size) : mask(size - 1), slots(size) {}
+    std::size_t mask;
+    std::vector<std::atomic<Entry*>> slots;
+  };
+  [[nodiscard]] static std::uint64_t hash_of(std::string_view name) noexcept;
+  [[nodiscard]] Entry* find(std::string_view name, std::uint64_t hash) const noexcept;
+  void grow();
+
+  const std::uint32_t creation_;
+  std::atomic<Table*> table_;
+  mutable std::mutex mutex_;                    // writers
+  std::vector<std::unique_ptr<Table>> tables_;  // the newest last
+  std::vector<std::unique_ptr<Entry>> entries_;
+};
+
+}  // namespace coppice::runtime

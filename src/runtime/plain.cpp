@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/plain.hpp"
+
+
+#include <bit>
+#include <cstdlib>
+
+#include "platform/trace.hpp"
+#include "runtime/core.hpp"
+#include "runtime/death.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/wait.hpp"
+
+namespace coppice::runtime {
+
+void PlainBody::run(Process& process) {
+  ExitReason why;
+  bool crashed = false;
+  try {
+    if (refused_name) throw Exit(ExitReason::badarg("the name asked for at spawn is taken or reserved"));
+    take_in(process);
+    in_turn = true;
+    closure_->run();
+    leave_if_due(process);  // it may have swallowed its exit and returned
+  } catch (const LeaveStack&) {
+    why = reason;
+  } catch (const Exit& exit) {
+    why = exit.reason();
+  } catch (...) {
+    why = reason_of_current_exception();
+    crashed = true;
+  }
+  if (leaving != Leave::no) {  // whatever was thrown on the way out does not change why
+    why = reason;
+    crashed = false;
+  }
+  if (crashed && reporter().process_crashed != nullptr) reporter().process_crashed(process, why);
+  die(process, why);
+}
+
+std::string PlainBody::initial_call() const { return platform::demangled(type_.name()); }
+
+Pid dead_pid(Core& core) noexcept {
+  return core.pid_of(core.new_reference_id() << Pid::slot_bits);  // slot 0 is nobody's
+}
+
+namespace {
+
+void apply_options(Core& core, Process& process, const SpawnOptions& options) {
+  Body& body = *process.body;
+  body.migratable = options.migratable;
+  if (options.stack_size != 0) {
+    const std::size_t rounded = std::bit_ceil(options.stack_size);
+    if (rounded != std::bit_ceil(core.options().stack_size)) {
+      body.size_class = static_cast<std::uint8_t>(std::countr_zero(rounded));
+    }
+  }
+  if (!options.label.empty()) body.extension().label = Term(options.label);
+  if (options.high_water_mark != 0) body.extension().high_water_mark = options.high_water_mark;
+  if (options.mailbox_capacity != 0 && options.overflow != Overflow::none) {
+    constexpr std::size_t capacity_max = (1u << 24) - 1;
+    const auto capacity = static_cast<std::uint32_t>(std::min(options.mailbox_capacity, capacity_max));
+    core.table().sight(process).limit.store(capacity << 8 | static_cast<std::uint32_t>(options.overflow),
+                                            std::memory_order_relaxed);
+    process.flags.fetch_or(flag::bounded, std::memory_order_relaxed);
+  }
+}
+
+void bind_to_parent(Process& child, const Birth& birth) {
+  if (birth.parent == nullptr || birth.bond == detail::Bond::none) return;
+  const Pid parent = birth.parent->body->pid;
+  const Pid pid = child.body->pid;
+  if (birth.bond != detail::Bond::monitor) {
+    establish_link(*birth.parent, new_link_node(pid));
+    establish_link(child, new_link_node(parent));
+  }
+  if (birth.bond != detail::Bond::link) {
+    child.body->extension().watchers.push_back(*new_monitor(*birth.parent, birth.monitor_id, pid));
+  }
+}
+
+}  // namespace
+
+Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions& options, const Birth& birth) {
+  if (!core.admit_process()) return nullptr;
+  Process* process = core.table().allocate();
+  if (process == nullptr) {
+    core.process_ended();
+    return nullptr;
+  }
+  Body& body = *owned.release();
+  process->body = &body;
+  body.core = &core;
+  body.line = process;
+  body.pid = core.pid_of(process->serial.load(std::memory_order_relaxed));
+  body.group_leader = body.pid;
+  if (birth.parent != nullptr) {
+    body.parent = birth.parent->body->pid;
+    body.group_leader = birth.parent->body->group_leader;
+    core.table().sight(*process).parent.store(body.parent.number, std::memory_order_relaxed);
+  }
+  core.table().sight(*process).group_leader.store(body.group_leader.number, std::memory_order_release);
+  apply_options(core, *process, options);
+  bind_to_parent(*process, birth);
+  core.process_started(*process);
+  return process;
+}
+
+// The state that caller and proxy share: the caller waits for `done`, which the proxy's closure sets when it is destroyed,
+// so also when it never ran.
+bool run_in_proxy(const char* caller, const std::function<void()>& function) {
+  const std::shared_ptr<Core> core = require_core(caller);
+  struct Shared {
+    platform::World& world;
+    platform::Parker parker;
+    std::atomic<bool> done{false};
+    std::atomic<bool> ran{false};
+  };
+  auto shared = std::make_shared<Shared>(core->world());
+  struct Proxy final : detail::Closure {
+    std::shared_ptr<Shared> shared;
+    const std::function<void()>* function = nullptr;
+    void run() override {
+      (*function)();
+      shared->ran.store(true, std::memory_order_release);
+    }
+    ~Proxy() override {
+      shared->done.store(true, std::memory_order_release);
+      shared->world.unpark(shared->parker);
+    }
+  };
+  auto proxy = std::make_unique<Proxy>();
+  proxy->shared = shared;
+  proxy->function = &function;
+  Process* process = give_birth(*core, std::make_unique<PlainBody>(std::move(proxy), typeid(Proxy)), {}, {});
+  if (process == nullptr) return false;
+  core->start(*process);
+  while (!shared->done.load(std::memory_order_acquire)) core->world().park(shared->parker, platform::never);
+  return shared->ran.load(std::memory_order_acquire);
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The process as the runtime sees it: a control line of 64 bytes in a slab that is never unmapped while its runtime
+// lives, a body with the state, and an extension for what few processes need.
+//
+// Who may touch what
+//   head, serial, queue_length     any thread, atomically.
+//   everything else                the owner: the worker that runs the process. Ownership passes with the head word:
+//                                  whoever clears the waiting bit by compare-and-swap (acquire) owns the process until
+//                                  it is scheduled; committing the bit (release) gives it up.
+//
+// The head word
+//   bits 63..48  tag: the low 16 bits of the slot's use count. Guards a compare-and-swap against the slot's next tenant.
+//   bits 47..3   the newest signal that has not been taken in, or 0.
+//   bit 2        dead: nothing may be pushed any more.
+//   bit 1        call wait: ordinary messages do not wake it, everything else does. Only together with bit 0.
+//   bit 0        waiting: nobody runs it. The one who clears this bit must schedule it.
+//
+//   running       tag | 0 or signal
+//   waiting       tag | waiting            (a server that is idle, or a process that holds a stack in a wait)
+//   call wait     tag | waiting | call wait | 0 or newest message
+//   dead          tag | dead
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <typeinfo>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <coppice/call.hpp>
+#include <coppice/message.hpp>
+#include <coppice/process.hpp>
+
+#include "base/intrusive_list.hpp"
+#include "base/timer_wheel.hpp"
+#include "platform/stack_pool.hpp"
+#include "platform/world.hpp"
+
+namespace coppice::runtime {
+
+using detail::Signal;
+using detail::SignalKind;
+using detail::SignalTable;
+
+class Core;
+class Body;
+class Worker;
+class TimerShard;
+
+namespace head {
+inline constexpr std::uint64_t waiting = 1;
+inline constexpr std::uint64_t call_wait = 2;
+inline constexpr std::uint64_t dead = 4;
+inline constexpr std::uint64_t state_bits = 7;
+inline constexpr unsigned tag_shift = 48;
+inline constexpr std::uint64_t pointer_bits = ((std::uint64_t{1} << tag_shift) - 1) & ~state_bits;
+inline constexpr std::uint64_t tag_bits = ~((std::uint64_t{1} << tag_shift) - 1);
+
+inline Signal* signal(std::uint64_t word) noexcept { return reinterpret_cast<Signal*>(word & pointer_bits); }
+inline std::uint64_t tag_of(std::uint64_t number) noexcept { return (number >> Pid::slot_bits) << tag_shift; }
+}  // namespace head
+
+struct alignas(64) Process {
+  std::atomic<std::uint64_t> head{head::dead};
+  std::atomic<std::uint64_t> serial{0};     // Pid::number of the tenant; 0 while the slot is free
+  Signal* queue = nullptr;                  // mailbox, oldest first: circular, points to the newest
+  platform::Stack* stack = nullptr;         // kept while waiting in mid-function
+  Process* run_link = nullptr;              // link of the one run queue in which it stands
+  Body* body = nullptr;
+  std::atomic<std::uint32_t> queue_length{0};  // messages in `queue`; written by the owner only
+  std::atomic<std::uint32_t> flags{0};
+  std::uint64_t spare = 0;                  // place of the direct hand-off's flags
+};
+static_assert(sizeof(Process) == 64);
+
+// Process::flags, set by anybody, cleared when the slot is given to a new tenant.
+namespace flag {
+inline constexpr std::uint32_t doomed = 1;        // an explicit kill was sent, or a fatal signal taken in: alive() is false
+inline constexpr std::uint32_t timer_target = 2;  // a message timer was started to it: look for them at its death
+inline constexpr std::uint32_t bounded = 4;       // the mailbox has a capacity: senders ask first
+inline constexpr std::uint32_t suspended = 8;     // by sys::suspend; for process_info
+inline constexpr std::uint32_t owns = 16;         // something in an annex belongs to it: see annex.hpp
+inline constexpr std::uint32_t closed = 32;       // it is dying: it can be given nothing any more
+}  // namespace flag
+
+// What other threads may look at without owning the process, beside its line: never unmapped, atomics only.
+struct alignas(64) Sight {
+  std::atomic<std::uint64_t> callee{0};     // Pid::number of the server that a blocked call waits for
+  std::atomic<std::uint32_t> call_id{0};    // which call that is
+  std::atomic<std::uint32_t> limit{0};      // of a bounded mailbox: capacity << 8 | Overflow
+  std::atomic<const detail::TypeIdentity*> handling{nullptr};  // message whose handler runs
+  std::atomic<std::int32_t> pending{0};     // of a bounded mailbox: messages pushed or queued
+  std::atomic<std::uint32_t> dropped{0};    // of a bounded mailbox: messages lost
+  std::atomic<const char*> name{nullptr};   // registered name: lives as long as the runtime
+  std::atomic<const char*> kind{nullptr};   // class of a server: a static text
+  std::atomic<std::uint64_t> parent{0};     // Pid::number of the process that started it
+  std::atomic<std::uint64_t> group_leader{0};  // Pid::number of Body::group_leader; 0 in a free slot
+};
+static_assert(sizeof(Sight) == 64);
+
+// -- relations: each node is made by whoever asks for it, and is the very signal that later announces the end --------
+
+// One end of a link. Made by the linker for its peer, travels as the `link` signal, stands in the peer's table, and
+// leaves as the EXIT signal (or message) when that process ends: dying needs no memory.
+struct LinkNode : Signal {
+  ExitMessage payload;            // filled when it becomes the exit signal
+  Pid peer;                       // whom it leads to
+  bool linked = true;
+  std::uint32_t unlinks = 0;      // unlink signals to the peer that it has not acknowledged
+  bool linked_anew = false;       // a link signal to the peer travels behind the last of them
+  std::uint32_t id = 0;           // of the link signal it travelled as
+};
+
+// An exit signal sent explicitly, or the answer to a link signal that found nobody.
+struct ExitNode : Signal {
+  ExitMessage payload;
+  Pid to;
+};
+
+struct UnlinkNode : Signal {
+  Pid from;
+};
+
+// A monitor. Travels to the watched process as the `monitor` signal and comes back as the Down message.
+struct MonitorNode : Signal {
+  Down payload;
+  base::ListHook hook;            // in the watched process's list
+  Pid watcher;
+  std::uint64_t id = 0;           // of the reference
+};
+
+// A server's promise to tell a caller whose reply it has deferred that it died.
+struct CallWatch : Signal {
+  base::ListHook hook;
+  Pid caller;
+  std::uint32_t call_id = 0;
+  std::uint64_t request = 0;      // id of the request, for send_request
+  ExitReason reason;
+};
+
+struct DemonitorNode : Signal {
+  MonitorNode* target = nullptr;
+};
+struct UnwatchNode : Signal {
+  CallWatch* target = nullptr;
+};
+
+// The watcher's side of a monitor.
+struct MonitorRecord {
+  Pid target;
+  DemonitorNode* end = nullptr;   // the signal that will end it, made in advance; null for a monitor of oneself
+  AliasMode alias = AliasMode::none;
+};
+
+struct AliasRecord {
+  AliasMode mode = AliasMode::explicit_unalias;
+  bool reply = false;
+};
+
+struct AliasMessage : Signal {
+  Signal* message = nullptr;
+  std::uint64_t id = 0;
+};
+
+// A function to run in the process when it next takes in signals; then the node goes back as a reply. Whoever asks may be
+// gone by then, so what the function works on is kept by the node.
+struct InspectNode : detail::CallNode {
+  void (*inspect)(Process&, void*) = nullptr;
+  std::shared_ptr<void> argument;
+};
+
+// What stands in a timer shard's wheel: a process's own timer, or a message to be sent.
+struct ShardTimer : base::TimerNode {
+  explicit ShardTimer(bool wake) noexcept : is_wake(wake) {}
+  const bool is_wake;
+};
+
+// One timer of the process itself: the deadline of its wait or its inactivity timeout. The wheel's side runs under the
+// lock of the shard in which it is armed.
+struct WakeTimer : ShardTimer {
+  WakeTimer() noexcept : ShardTimer(true) {}
+  Signal signal;
+  std::atomic<bool> queued{false};               // `signal` stands in some mailbox
+  TimerShard* shard = nullptr;                   // where it was last armed; the owner's
+  Process* process = nullptr;
+  std::uint64_t number = 0;
+};
+
+// Ancestors and callers, shared by all children of one process.
+struct Lineage {
+  std::vector<Term> ancestors;
+  std::vector<Pid> callers;  // of tasks
+};
+
+// What few processes need; made at the first use.
+struct Extension {
+  std::unordered_map<std::uint64_t, LinkNode*> links;          // by Pid::number of the peer
+  std::unordered_map<std::uint64_t, MonitorRecord> monitors;   // by reference id
+  base::IntrusiveList<MonitorNode, &MonitorNode::hook> watchers;
+  base::IntrusiveList<CallWatch, &CallWatch::hook> call_watches;
+  std::unordered_map<std::uint64_t, AliasRecord> aliases;
+  std::unordered_set<std::uint64_t> requests;                  // of send_request, not yet answered
+  std::string name;
+  Term label;
+  std::unique_ptr<WakeTimer> timer;
+  std::map<Term, Term> dictionary;
+  std::shared_ptr<const Lineage> for_children;  // what a child records, made at the first child
+  std::shared_ptr<const Lineage> for_tasks;     // the same for a task
+  std::size_t high_water_mark = 0;
+  Extension();
+  ~Extension();
+};
+
+enum class Leave : std::uint8_t { no, by_exit, by_signal };
+
+// What a process is beside its line: the common part. Derived classes hold the user's state: a function (plain.cpp), a
+// server (src/otp).
+class Body {
+ public:
+  virtual ~Body();
+
+  // One turn on the stack of the calling worker loop; entered with the process owned. Returns when the process has
+  // become idle, has been queued again, or is dead.
+  virtual void run(Process& process) = 0;
+  // Runs the destructors of the user's state. The process is dying: waits return at once.
+  virtual void destroy_state() noexcept = 0;
+  // Which server class it runs; null for none. Compared with SignalTable::behaviour.
+  [[nodiscard]] virtual const void* behaviour() const noexcept { return nullptr; }
+  // Class of the server or type of the spawned function, for reports.
+  [[nodiscard]] virtual std::string initial_call() const = 0;
+  // Called at the end of a process that never acknowledged its start; see otp. Runs after its death was announced.
+  virtual void announce_end(const ExitReason&) noexcept {}
+  // Started by the generic machinery: records ancestors, makes crash reports.
+  [[nodiscard]] virtual bool is_generic() const noexcept { return false; }
+
+  [[nodiscard]] Extension& extension();
+
+  Core* core = nullptr;
+  Process* line = nullptr;
+  Pid pid;
+  Pid parent;
+  Pid linked_parent;                   // the parent whose exit ends a trapping server; none if it was not linked (GS-003)
+  Pid group_leader;
+  std::unique_ptr<Extension> extension_;
+
+  std::shared_ptr<const Lineage> lineage;  // of a generically started process
+
+  ExitReason reason;                   // while leaving
+  Leave leaving = Leave::no;
+  bool trap_exit = false;
+  bool dying = false;                  // state being destroyed: waits return at once
+  bool migratable = false;
+  std::uint8_t size_class = 0;         // 0: the default stack; else log2 of its bytes
+  std::uint16_t swallows = 0;          // how often a leave was swallowed by catch (...)
+  std::uint32_t call_id = 0;           // of the newest call that this process made
+  std::uint32_t awaited_call = 0;      // the call whose reply it waits for; 0 for none
+  std::uint32_t link_id = 0;
+  detail::CallNode* reply = nullptr;   // the awaited reply, once it is here
+  ExitReason call_failure;             // why the awaited call failed, if it did
+  bool call_failed = false;
+  bool in_wait = false;                // inside wait_once: its stack is its own
+  bool in_turn = false;                // user code is below us on the stack
+  std::uint32_t checkpoints = 0;
+  std::uint32_t received = 0;          // by receive, for its turn budget
+  Signal* orphans = nullptr;           // calls whose From was dropped by a handler: failed at death, or after the handler
+  const Signal* handled_call = nullptr;  // the call whose handler runs, if it was given a From
+  bool ending = false;                 // a server that will die: terminate runs
+  Signal* unhandled = nullptr;         // signals behind the fatal one, in order: bounced at death
+  std::uint64_t reductions = 0;
+  std::uint32_t queue_peak = 0;        // the longest that the mailbox has been
+  std::uint32_t room_taken = 0;        // messages in a bounded mailbox that its capacity counts
+  bool above_mark = false;             // the high-water mark was reported, and the mailbox is not half empty since
+};
+
+}  // namespace coppice::runtime

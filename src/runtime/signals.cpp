@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/signals.hpp"
+
+#include "platform/fault.hpp"
+#include "runtime/core.hpp"
+#include "runtime/exit_decision.hpp"
+#include "runtime/mailbox.hpp"
+
+namespace coppice::runtime {
+namespace {
+
+using detail::make_node;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
+template <class Node>
+consteval std::uint16_t payload_offset() {
+  return static_cast<std::uint16_t>(offsetof(Node, payload));
+}
+#pragma GCC diagnostic pop
+
+template <class Node>
+constexpr SignalTable signal_table(SignalKind kind) {
+  return {kind, 0, nullptr, nullptr, &detail::destroy_node<Node>, nullptr, nullptr, nullptr};
+}
+template <class Node, class Payload>
+constexpr SignalTable payload_table(SignalKind kind) {
+  return {kind,    payload_offset<Node>(), &detail::type_identity<Payload>,   nullptr, &detail::destroy_node<Node>,
+          nullptr, nullptr,                &detail::describe_payload<Payload>};
+}
+
+constexpr SignalTable link_table = signal_table<LinkNode>(SignalKind::link);
+constexpr SignalTable link_exit_table = payload_table<LinkNode, ExitMessage>(SignalKind::link_exit);
+constexpr SignalTable link_message_table = payload_table<LinkNode, ExitMessage>(SignalKind::message);
+constexpr SignalTable failed_link_table = payload_table<ExitNode, ExitMessage>(SignalKind::link_exit);
+constexpr SignalTable exit_message_table = payload_table<ExitNode, ExitMessage>(SignalKind::message);
+constexpr SignalTable unlink_table = signal_table<UnlinkNode>(SignalKind::unlink);
+constexpr SignalTable unlink_ack_table = signal_table<UnlinkNode>(SignalKind::unlink_ack);
+constexpr SignalTable monitor_table = signal_table<MonitorNode>(SignalKind::monitor);
+constexpr SignalTable down_table = payload_table<MonitorNode, Down>(SignalKind::down);
+constexpr SignalTable down_message_table = payload_table<MonitorNode, Down>(SignalKind::message);
+constexpr SignalTable demonitor_table = signal_table<DemonitorNode>(SignalKind::demonitor);
+
+
+void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
+  if (!push(core, to, signal)) signal->table->destroy(signal);
+}
+
+// -- messages
+
+// The mark is reported when it is reached, and again only after the mailbox was half empty in between: a queue that swings
+// about its mark makes one report.
+void note_queue_growth(Process& process) {
+  Body& body = *process.body;
+  const std::uint32_t length = process.queue_length.load(std::memory_order_relaxed);
+  if (length > body.queue_peak) body.queue_peak = length;
+  const Extension* extension = body.extension_.get();
+  const std::size_t mark = extension != nullptr && extension->high_water_mark != 0 ? extension->high_water_mark
+                                                                                   : body.core->options().high_water_mark;
+  if (body.above_mark) {
+    if (length <= mark / 2) body.above_mark = false;
+  } else if (length == mark) {
+    body.above_mark = true;
+    body.core->report_high_water_mark(process, length);
+  }
+}
+
+// A bounded mailbox that is full makes room, or ends its process. (The other policies have refused at the sender's.)
+void make_room(Process& process) {
+  Body& body = *process.body;
+  Sight& sight = body.core->table().sight(process);
+  const std::uint32_t limit = sight.limit.load(std::memory_order_relaxed);
+  if (body.room_taken < limit >> 8) return;
+  const auto overflow = static_cast<Overflow>(limit & 0xff);
+  if (overflow == Overflow::drop_oldest) {
+    sight.dropped.fetch_add(1, std::memory_order_relaxed);
+    discard(take_first_that_takes_room(process), ExitReason(Atom("dropped")));
+  } else if (overflow == Overflow::exit) {
+    body.leaving = Leave::by_signal;
+    body.reason = ExitReason(Atom("mailbox_full"));
+  }
+}
+
+void take_message(Process& process, Signal* message) {
+  if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message)) make_room(process);
+  append(process, message);
+  note_queue_growth(process);
+}
+
+void take_alias_message(Process& process, AliasMessage* envelope) {
+  Signal* message = std::exchange(envelope->message, nullptr);
+  const std::uint64_t id = envelope->id;
+  envelope->table->destroy(envelope);
+  Extension& extension = process.body->extension();
+  const auto found = extension.aliases.find(id);
+  if (found == extension.aliases.end()) {
+    discard(message, ExitReason::noproc());
+    return;
+  }
+  const AliasRecord record = found->second;
+  if (record.reply) extension.aliases.erase(found);
+  if (record.mode == AliasMode::reply_demonitor) {
+    extension.aliases.erase(id);
+    end_monitor(process, id);
+  }
+  Core& core = *process.body->core;
+  const bool counted = (process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message);
+  if (counted && !take_room(core, process)) {
+    core.table().sight(process).dropped.fetch_add(1, std::memory_order_relaxed);
+    discard(message, ExitReason(Atom("full")));
+    return;
+  }
+  take_message(process, message);
+}
+
+// -- exits
+
+void become_fatal(Process& process, const ExitReason& reason) {
+  process.flags.fetch_or(flag::doomed, std::memory_order_acq_rel);  // alive() is false while the stack unwinds (PR-013)
+  process.body->leaving = Leave::by_signal;
+  process.body->reason = reason;
+}
+
+// `message_table` is what turns the node itself into the ExitMessage.
+void take_exit(Process& process, Signal* node, const ExitMessage& exit, bool by_link, const SignalTable& message_table) {
+  const ExitSignal signal{exit.reason, by_link, exit.pid == process.body->pid};
+  const ExitDecision decision = decide_exit(signal, process.body->trap_exit);
+  switch (decision.effect) {
+    case ExitEffect::message:
+      node->table = &message_table;
+      take_message(process, node);
+      return;
+    case ExitEffect::terminate: become_fatal(process, decision.reason); break;
+    case ExitEffect::ignore: break;
+  }
+  node->table->destroy(node);
+}
+
+// A link-caused exit counts only if the link still stands: PR-046.
+bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_link) {
+  Extension& extension = process.body->extension();
+  const auto found = extension.links.find(from.number);
+  if (found == extension.links.end()) return false;
+  LinkNode* own = found->second;
+  const bool answers_newest = answers_link != 0 && answers_link == own->id;
+  if (!own->linked || (own->unlinks != 0 && !answers_newest)) return false;
+  own->linked = false;
+  if (own->unlinks == 0) {
+    extension.links.erase(found);
+    own->table->destroy(own);
+  }
+  return true;
+}
+
+void take_link(Process& process, LinkNode* node) {
+  Extension& extension = process.body->extension();
+  const auto [place, fresh] = extension.links.try_emplace(node->peer.number, node);
+  if (!fresh) {
+    // While an unlink of ours is under way the peer will undo this link when it sees that: both ends stay unlinked. But if
+    // a link of ours travels behind it the peer, in its turn, takes that one: both ends are linked.
+    LinkNode* own = place->second;
+    if (own->unlinks == 0 || own->linked_anew) own->linked = true;
+    node->table->destroy(node);
+  }
+}
+
+void take_unlink(Process& process, UnlinkNode* node) {
+  Extension& extension = process.body->extension();
+  const Pid peer = node->from;
+  const auto found = extension.links.find(peer.number);
+  if (found != extension.links.end()) {
+    LinkNode* own = found->second;
+    own->linked = false;
+    if (own->unlinks == 0) {
+      extension.links.erase(found);
+      own->table->destroy(own);
+    }
+  }
+  node->from = process.body->pid;
+  node->table = &unlink_ack_table;
+  push_or_destroy(*process.body->core, peer, node);
+}
+
+void take_unlink_ack(Process& process, UnlinkNode* node) {
+  Extension& extension = process.body->extension();
+  const auto found = extension.links.find(node->from.number);
+  if (found != extension.links.end()) {
+    LinkNode* own = found->second;
+    if (own->unlinks > 0) --own->unlinks;
+    if (own->unlinks == 0 && !own->linked) {
+      extension.links.erase(found);
+      own->table->destroy(own);
+    }
+  }
+  node->table->destroy(node);
+}
+
+// -- monitors
+
+void take_down(Process& process, MonitorNode* node) {
+  Extension& extension = process.body->extension();
+  const auto found = extension.monitors.find(node->id);
+  if (found == extension.monitors.end()) {  // demonitored meanwhile: PR-072
+    node->table->destroy(node);
+    return;
+  }
+  if (found->second.alias == AliasMode::demonitor || found->second.alias == AliasMode::reply_demonitor) {
+    extension.aliases.erase(node->id);
+  }
+  DemonitorNode* end = found->second.end;
+  end->table->destroy(end);
+  extension.monitors.erase(found);
+  node->table = &down_message_table;
+  take_message(process, node);
+}
+
+void take_reply(Process& process, detail::CallNode* node) {
+  Body& body = *process.body;
+  if (node->call_id != 0) {
+    if (node->call_id == body.awaited_call && body.reply == nullptr && !body.call_failed) {
+      body.reply = node;
+      return;
+    }
+  } else if (body.extension().requests.erase(node->request.id()) != 0) {
+    body.core->end_call_watch(*node);
+    take_message(process, detail::make_message(Response(node->request, node)));
+    return;
+  }
+  body.core->dispose_of_reply(node);  // late: nobody waits for it any more
+}
+
+void take_call_watch(Process& process, CallWatch* watch) {
+  Body& body = *process.body;
+  if (watch->request != 0) {
+    if (body.extension().requests.erase(watch->request) != 0) {
+      const Reference request = Reference::from_id(watch->request, body.pid.creation);
+      take_message(process, detail::make_message(Response(request, watch->reason)));
+    }
+  } else if (watch->call_id == body.awaited_call && body.reply == nullptr) {
+    body.call_failed = true;
+    body.call_failure = watch->reason;
+  }
+  watch->table->destroy(watch);
+}
+
+}  // namespace
+
+// A `link_exit` node is either a LinkNode (the peer's own record of the link) or an ExitNode (the answer of the dead to
+// a link signal); the table says which.
+void act(Process& process, Signal* signal) {
+  ++process.body->reductions;
+  switch (signal->table->kind) {
+    case SignalKind::message: take_message(process, signal); return;
+    case SignalKind::alias_message: take_alias_message(process, static_cast<AliasMessage*>(signal)); return;
+    case SignalKind::exit: {
+      auto* node = static_cast<ExitNode*>(signal);
+      take_exit(process, node, node->payload, false, exit_message_table);
+      return;
+    }
+    case SignalKind::link_exit: {
+      if (signal->table == &failed_link_table) {
+        auto* node = static_cast<ExitNode*>(signal);
+        const auto id = static_cast<std::uint32_t>(node->to.number);
+        if (!link_still_stands(process, node->payload.pid, id)) return node->table->destroy(node);
+        take_exit(process, node, node->payload, true, exit_message_table);
+      } else {
+        auto* node = static_cast<LinkNode*>(signal);
+        if (!link_still_stands(process, node->payload.pid, 0)) return node->table->destroy(node);
+        take_exit(process, node, node->payload, true, link_message_table);
+      }
+      return;
+    }
+    case SignalKind::link: take_link(process, static_cast<LinkNode*>(signal)); return;
+    case SignalKind::unlink: take_unlink(process, static_cast<UnlinkNode*>(signal)); return;
+    case SignalKind::unlink_ack: take_unlink_ack(process, static_cast<UnlinkNode*>(signal)); return;
+    case SignalKind::monitor:
+      process.body->extension().watchers.push_back(*static_cast<MonitorNode*>(signal));
+      return;
+    case SignalKind::demonitor: {
+      auto* node = static_cast<DemonitorNode*>(signal);
+      base::IntrusiveList<MonitorNode, &MonitorNode::hook>::remove(*node->target);
+      node->target->table->destroy(node->target);
+      node->table->destroy(node);
+      return;
+    }
+    case SignalKind::down: take_down(process, static_cast<MonitorNode*>(signal)); return;
+    case SignalKind::call_watch_down: take_call_watch(process, static_cast<CallWatch*>(signal)); return;
+    case SignalKind::call_unwatch: {
+      auto* node = static_cast<UnwatchNode*>(signal);
+      base::IntrusiveList<CallWatch, &CallWatch::hook>::remove(*node->target);
+      node->target->table->destroy(node->target);
+      node->table->destroy(node);
+      return;
+    }
+    case SignalKind::reply: take_reply(process, static_cast<detail::CallNode*>(signal)); return;
+    case SignalKind::wake:
+      process.body->extension().timer->queued.store(false, std::memory_order_release);
+      return;
+    case SignalKind::inspect: {
+      auto* node = static_cast<InspectNode*>(signal);
+      node->inspect(process, node->argument.get());
+      detail::send_reply(node);
+      return;
+    }
+  }
+}
+
+// -- links -------------------------------------------------------------------------------------------------------------
+
+LinkNode* new_link_node(const Pid& peer) {
+  auto* node = make_node<LinkNode>();
+  node->table = &link_table;
+  node->peer = peer;
+  return node;
+}
+
+void establish_link(Process& process, LinkNode* node) { take_link(process, node); }
+
+bool link_to(Process& process, const Pid& peer) {
+  Body& body = *process.body;
+  Extension& extension = body.extension();
+  const auto found = extension.links.find(peer.number);
+  if (found != extension.links.end() && found->second->linked) return true;
+  const std::uint32_t id = ++body.link_id;
+  LinkNode* theirs = new_link_node(body.pid);
+  theirs->id = id;
+  if (!push(*body.core, peer, theirs)) {
+    theirs->table->destroy(theirs);
+    return false;
+  }
+  LinkNode* own = found != extension.links.end() ? found->second : new_link_node(peer);
+  own->linked = true;
+  own->linked_anew = own->unlinks != 0;
+  own->id = id;
+  extension.links.emplace(peer.number, own);
+  return true;
+}
+
+void unlink_from(Process& process, const Pid& peer) {
+  Body& body = *process.body;
+  Extension& extension = body.extension();
+  const auto found = extension.links.find(peer.number);
+  if (found == extension.links.end() || !found->second->linked) return;
+  LinkNode* own = found->second;
+  own->linked = false;
+  own->linked_anew = false;
+  ++own->unlinks;
+  auto* node = make_node<UnlinkNode>();
+  node->table = &unlink_table;
+  node->from = body.pid;
+  if (!push(*body.core, peer, node)) {  // dead: its exit, if any, came before this answer
+    node->from = peer;
+    take_unlink_ack(process, node);
+  }
+}
+
+// -- monitors ----------------------------------------------------------------------------------------------------------
+
+MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target) {
+  auto* node = make_node<MonitorNode>();
+  node->table = &monitor_table;
+  node->watcher = watcher.body->pid;
+  node->id = id;
+  node->payload.pid = target;
+  node->payload.reference = Reference::from_id(id, watcher.body->pid.creation);
+  auto* end = make_node<DemonitorNode>();
+  end->table = &demonitor_table;
+  end->target = node;
+  watcher.body->extension().monitors.emplace(id, MonitorRecord{target, end, AliasMode::none});
+  return node;
+}
+
+Reference monitor_pid(Process& process, const Pid& target, std::string name, const MonitorOptions& options) {
+  Body& body = *process.body;
+  Core& core = *body.core;
+  const std::uint64_t id = core.new_reference_id();
+  const Reference reference = options.alias == AliasMode::none ? Reference::from_id(id, body.pid.creation)
+                                                               : core.alias_reference(id, body.pid);
+  if (options.alias != AliasMode::none) {
+    body.extension().aliases.emplace(id, AliasRecord{options.alias, options.alias == AliasMode::reply_demonitor});
+  }
+  if (target == body.pid) {  // PR-069
+    body.extension().monitors.emplace(id, MonitorRecord{target, nullptr, options.alias});
+    return reference;
+  }
+  MonitorNode* node = new_monitor(process, id, target);
+  body.extension().monitors[id].alias = options.alias;
+  node->payload.reference = reference;
+  node->payload.name = std::move(name);
+  node->payload.tag = options.tag;
+  if (!push(core, target, node)) {
+    node->payload.reason = core.is_local(target) || !target ? ExitReason::noproc() : ExitReason::noconnection();
+    node->table = &down_table;
+    push_or_destroy(core, body.pid, node);
+  }
+  return reference;
+}
+
+bool end_monitor(Process& process, std::uint64_t id) {
+  Body& body = *process.body;
+  Extension& extension = body.extension();
+  const auto found = extension.monitors.find(id);
+  if (found == extension.monitors.end()) return false;
+  const MonitorRecord record = found->second;
+  extension.monitors.erase(found);
+  if (record.alias == AliasMode::demonitor || record.alias == AliasMode::reply_demonitor) extension.aliases.erase(id);
+  if (record.end == nullptr) return true;
+  push_or_destroy(*body.core, record.target, record.end);  // dead: the Down is on its way to us and will be dropped
+  return true;
+}
+
+bool end_alias(Process& process, std::uint64_t id) { return process.body->extension().aliases.erase(id) > 0; }
+
+// -- death -------------------------------------------------------------------------------------------------------------
+
+void announce_death(Process& process, const ExitReason& reason) noexcept {
+  Body& body = *process.body;
+  if (body.extension_ == nullptr) return;
+  Core& core = *body.core;
+  Extension& extension = *body.extension_;
+  for (auto& [number, node] : extension.links) {
+    if (!node->linked) {
+      node->table->destroy(node);
+      continue;
+    }
+    const Pid peer = node->peer;
+    node->payload = ExitMessage{body.pid, reason};
+    node->table = &link_exit_table;
+    push_or_destroy(core, peer, node);
+  }
+  extension.links.clear();
+  while (MonitorNode* node = extension.watchers.pop_front()) {
+    node->payload.reason = reason;
+    node->table = &down_table;
+    push_or_destroy(core, node->watcher, node);
+  }
+  while (CallWatch* watch = extension.call_watches.pop_front()) {
+    watch->reason = reason;
+    push_or_destroy(core, watch->caller, watch);
+  }
+  for (auto& [id, record] : extension.monitors) {
+    if (record.end != nullptr) push_or_destroy(core, record.target, record.end);
+  }
+  extension.monitors.clear();
+}
+
+void answer_for_the_dead(Core& core, const Pid& dead, Signal* signal, const ExitReason& reason) noexcept {
+  switch (signal->table->kind) {
+    case SignalKind::message: discard(signal, reason); return;
+    case SignalKind::link: {
+      auto* node = static_cast<LinkNode*>(signal);
+      auto* answer = make_node<ExitNode>();
+      answer->table = &failed_link_table;
+      answer->payload = ExitMessage{dead, ExitReason::noproc()};
+      answer->to.number = node->id;  // which link signal it answers
+      push_or_destroy(core, node->peer, answer);
+      node->table->destroy(node);
+      return;
+    }
+    case SignalKind::unlink: {
+      auto* node = static_cast<UnlinkNode*>(signal);
+      const Pid peer = std::exchange(node->from, dead);
+      node->table = &unlink_ack_table;
+      push_or_destroy(core, peer, node);
+      return;
+    }
+    case SignalKind::monitor: {
+      auto* node = static_cast<MonitorNode*>(signal);
+      node->payload.reason = ExitReason::noproc();
+      node->table = &down_table;
+      push_or_destroy(core, node->watcher, node);
+      return;
+    }
+    case SignalKind::reply: core.dispose_of_reply(static_cast<detail::CallNode*>(signal)); return;
+    case SignalKind::inspect: detail::send_failure(static_cast<InspectNode*>(signal), ExitReason::noproc()); return;
+    case SignalKind::wake: return;  // lives in the extension
+    default: signal->table->destroy(signal); return;
+  }
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The public functions of timer.hpp. The number of a timer's shard stands in the third word of its reference.
+#include <coppice/timer.hpp>
+
+#include "platform/fault.hpp"
+#include "runtime/core.hpp"
+
+namespace coppice {
+inline namespace v1 {
+namespace {
+
+using Milliseconds = std::optional<std::chrono::milliseconds>;
+
+runtime::TimerShard* shard_of(runtime::Core& core, const Reference& timer) {
+  if (timer.creation != core.creation() || timer.word_count != 3 || timer.words[2] >= core.shard_count()) return nullptr;
+  return &core.timer_shard(timer.words[2]);
+}
+
+// Rounded up: a timer with time left never reads 0.
+Milliseconds to_milliseconds(const std::optional<std::uint64_t>& left) {
+  if (!left) return std::nullopt;
+  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(static_cast<std::int64_t>(*left)));
+}
+
+bool still_lives(const runtime::Process& line, const Pid& pid) {
+  return line.serial.load(std::memory_order_acquire) == pid.number &&
+         (line.head.load(std::memory_order_seq_cst) & runtime::head::dead) == 0;
+}
+
+[[noreturn]] void refuse(detail::Signal* message, const char* text) {
+  message->table->destroy(message);
+  detail::throw_badarg(text);
+}
+
+}  // namespace
+
+namespace detail {
+
+Reference new_timer_reference() {
+  std::shared_ptr<runtime::Core> held;
+  runtime::Core* core = &runtime::acting_core(held, "send_after");
+  const runtime::Worker* worker = runtime::this_worker();
+  Reference timer = Reference::from_id(core->new_reference_id(), core->creation());
+  timer.words[2] = worker != nullptr && &worker->core() == core ? worker->id() : 0;
+  timer.word_count = 3;
+  return timer;
+}
+
+void start_timer(const Reference& timer, const Pid& to, std::string_view name, Signal* message, WaitTime delay,
+                 bool absolute) {
+  std::shared_ptr<runtime::Core> held;
+  runtime::Core* core = &runtime::acting_core(held, "send_after");
+  const platform::Nanoseconds now = core->world().now();
+  if (!absolute && delay.is_negative()) refuse(message, "send_after takes no negative time");
+  if (absolute && (delay.is_negative() ||
+                   static_cast<platform::Nanoseconds>(delay.nanoseconds()) < core->start_time())) {
+    refuse(message, "send_after takes no time before the start of the runtime");
+  }
+  platform::Nanoseconds deadline = static_cast<platform::Nanoseconds>(delay.nanoseconds());
+  if (!absolute) deadline = deadline >= platform::never - now ? platform::never - 1 : now + deadline;
+  if (delay.is_infinite()) deadline = platform::never - 1;
+  if (name.empty()) {
+    if (to && !core->is_local(to)) refuse(message, "send_after takes no pid of another node");
+    runtime::Process& line = core->table().line(to);
+    if (!core->is_local(to) || !still_lives(line, to)) {  // PR-096
+      message->table->destroy(message);
+      return;
+    }
+    line.flags.fetch_or(runtime::flag::timer_target, std::memory_order_seq_cst);
+  }
+  auto* entry = new runtime::MessageTimer;
+  entry->id = timer.id();
+  entry->to = to;
+  entry->name = name;
+  entry->message = message;
+  shard_of(*core, timer)->start(entry, deadline);
+  // It may have died before it could know of this timer; see death.cpp.
+  if (name.empty() && !still_lives(core->table().line(to), to)) (void)shard_of(*core, timer)->cancel(timer.id(), now);
+}
+
+}  // namespace detail
+
+Milliseconds cancel_timer(const Reference& timer, const CancelOptions& options) {
+  std::shared_ptr<runtime::Core> held;
+  runtime::Core* core = &runtime::acting_core(held, "cancel_timer");
+  runtime::TimerShard* shard = shard_of(*core, timer);
+  Milliseconds left;
+  if (shard != nullptr) left = to_milliseconds(shard->cancel(timer.id(), core->world().now()));
+  if (!options.info) return std::nullopt;
+  if (!options.async) return left;
+  send(self(), TimerCancelled{timer, left});
+  return std::nullopt;
+}
+
+Milliseconds read_timer(const Reference& timer) {
+  const auto core = runtime::require_core("read_timer");
+  runtime::TimerShard* shard = shard_of(*core, timer);
+  if (shard == nullptr) return std::nullopt;
+  return to_milliseconds(shard->read(timer.id(), core->world().now()));
+}
+
+std::chrono::nanoseconds monotonic_time() {
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(runtime::require_core("monotonic_time")->world().now()));
+}
+
+std::chrono::system_clock::time_point system_time() { return runtime::require_core("system_time")->world().system_now(); }
+
+}  // namespace v1
+}  // namespace coppice

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Timers: one shard for each worker, a timer wheel behind a lock. Two kinds of node stand in the wheel: the WakeTimer of
+// a process (deadline of its wait, inactivity timeout) and the MessageTimer of send_after.
+//
+// Who does what
+//   any thread      starts, cancels and reads message timers by reference: the shard's number is in the reference.
+//   the owner       arms and disarms the wake timer of its process, in the shard of the worker it is on.
+//   the worker      fires what is due in its own shard; a stuck worker's shard is fired by the watchdog.
+//
+// Why a cancelled timer is never delivered after cancel has returned: firing takes the timer out of the tables under the
+// lock, and cancel looks there under the same lock. What fire has taken out is on its way, and cancel says false.
+// Messages are pushed after the lock was released; wake signals are pushed under it, so that a process which disarms its
+// timer (and then may free it) never frees one that is being pushed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/timer_wheel.hpp"
+#include "runtime/process.hpp"
+
+namespace coppice::runtime {
+
+struct MessageTimer : ShardTimer {
+  MessageTimer() noexcept : ShardTimer(false) {}
+  std::uint64_t id = 0;
+  Pid to;
+  std::string name;
+  Signal* message = nullptr;
+  MessageTimer* target_next = nullptr;      // among the timers of the shard with the same `to`
+  MessageTimer* target_previous = nullptr;
+};
+
+class TimerShard {
+ public:
+  TimerShard(Core& core, std::uint32_t index, std::uint64_t now);
+  ~TimerShard();
+
+  // -- the process's own timer: by its owner
+  void arm(WakeTimer& timer, std::uint64_t deadline);
+  static void disarm(WakeTimer& timer);
+
+  // -- message timers: any thread
+  void start(MessageTimer* timer, std::uint64_t deadline);
+  [[nodiscard]] std::optional<std::uint64_t> cancel(std::uint64_t id, std::uint64_t now);  // ns left
+  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t id, std::uint64_t now);
+  void cancel_all_to(std::uint64_t number);
+  [[nodiscard]] std::size_t message_timer_count();
+
+  // -- the worker, or the watchdog in its place
+  [[nodiscard]] std::uint64_t next_deadline() const noexcept { return next_.load(std::memory_order_seq_cst); }
+  void fire(std::uint64_t now);
+
+ private:
+  void note_deadline();
+  void unlink(MessageTimer& timer);
+
+  Core& core_;
+  const std::uint32_t index_;
+  std::mutex mutex_;
+  base::TimerWheel wheel_;
+  std::unordered_map<std::uint64_t, MessageTimer*> by_id_;
+  std::unordered_map<std::uint64_t, MessageTimer*> by_target_;
+  std::atomic<std::uint64_t> next_{base::TimerWheel::never};  // a lower bound of the earliest deadline
+};
+
+}  // namespace coppice::runtime

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/wait.hpp"
+
+#include <exception>
+
+#include "runtime/core.hpp"
+#include "runtime/death.hpp"
+#include "runtime/mailbox.hpp"
+#include "runtime/worker.hpp"
+
+namespace coppice::runtime {
+void arm_wake_timer(Process& process, platform::Nanoseconds deadline) {
+  Extension& extension = process.body->extension();
+  if (extension.timer == nullptr) extension.timer = make_wake_timer(process);
+  this_worker()->timers().arm(*extension.timer, deadline);
+}
+
+bool must_not_wait(const Process& process) {
+  const Body& body = *process.body;
+  return body.dying || (body.leaving != Leave::no && std::uncaught_exceptions() > 0);
+}
+
+void leave_if_due(Process& process) {
+  Body& body = *process.body;
+  if (body.leaving == Leave::no || must_not_wait(process)) return;
+  if (++body.swallows > swallows_max) {
+    body.core->warn("process " + body.core->describe(body.pid) + " swallowed its exit " +
+                    std::to_string(swallows_max) + " times: its stack is abandoned");
+    die_and_abandon(process);
+  }
+  throw LeaveStack{};
+}
+
+void leave(Process& process, const ExitReason& reason, Leave how) {
+  Body& body = *process.body;
+  if (body.leaving == Leave::no) {
+    body.leaving = how;
+    body.reason = reason;
+  }
+  leave_if_due(process);
+  throw LeaveStack{};  // while the stack is being unwound: from a destructor, which may catch it
+}
+
+void take_in(Process& process) {
+  intake(process);
+  leave_if_due(process);
+}
+
+bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline) {
+  if (must_not_wait(process)) return false;
+  leave_if_due(process);
+  Core& core = core_of(process);
+  if (deadline != platform::never) {
+    if (core.world().now() >= deadline) return false;
+    arm_wake_timer(process, deadline);
+  }
+  ++process.body->reductions;
+  process.body->in_wait = true;
+  const bool waited = Worker::switch_away(what == WaitFor::messages ? Leaving::waiting : Leaving::call_wait);
+  if (waited) intake(process);
+  process.body->in_wait = false;
+  if (!waited) leave(process, ExitReason(Atom("system_limit")), Leave::by_signal);
+  leave_if_due(process);
+  return true;
+}
+
+platform::Nanoseconds deadline_of(Process& process, WaitTime timeout) {
+  if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
+  if (timeout.is_infinite()) return platform::never;
+  const platform::Nanoseconds now = core_of(process).world().now();
+  const auto delay = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
+  return delay >= platform::never - now ? platform::never - 1 : now + delay;
+}
+
+}  // namespace coppice::runtime

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/worker.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "platform/fault.hpp"
+#include "platform/thread_trace.hpp"
+#include "platform/trace.hpp"
+#include "runtime/core.hpp"
+#include "runtime/foreign_wait.hpp"
+#include "runtime/timers.hpp"
+#include "runtime/watchdog.hpp"
+
+namespace coppice::runtime {
+namespace {
+
+constinit thread_local void* worker_of_thread = nullptr;
+constexpr int spins_before_sleep = 200;
+
+}  // namespace
+
+[[gnu::noinline]] void*& this_worker_slot() noexcept {
+  void** slot = &worker_of_thread;
+  asm volatile("" : "+r"(slot) : : "memory");
+  return *slot;
+}
+
+[[gnu::noinline]] Worker* this_worker() noexcept {
+  void** slot = &worker_of_thread;
+  asm volatile("" : "+r"(slot) : : "memory");
+  return static_cast<Worker*>(*slot);
+}
+
+// The spares of all workers together are a small part of the pool: what one of them keeps, the others cannot have.
+Worker::Worker(Core& core, std::uint32_t id)
+    : core_(core),
+      id_(id),
+      timers_(core.timer_shard(id)),
+      spares_max_(static_cast<std::uint32_t>(
+          std::clamp<std::size_t>(core.options().stacks_max / (8 * core.shard_count()), 1, spare_stacks_max))) {}
+
+Worker::~Worker() {
+  while (spare_ != nullptr) {
+    platform::Stack* stack = spare_;
+    spare_ = stack->next;
+    core_.stacks().release(stack);
+  }
+}
+
+void Worker::start() {
+  // The stack for the thread to start on is set aside now: workers that run already may use up the pool before.
+  if (platform::Stack* first = take_stack(0)) give_back(first);
+  thread_ = core_.world().start_thread("coppice." + std::to_string(id_), [this] { thread_main(); });
+}
+void Worker::join() {
+  if (thread_) thread_->join();
+  thread_.reset();
+}
+void Worker::detach() {
+  if (thread_) thread_->detach();
+  thread_.reset();
+}
+
+void Worker::forget() { (void)thread_.release(); }
+
+void Worker::thread_main() {
+  this_worker_slot() = this;
+  native_thread.store(platform::native_thread_id(), std::memory_order_release);
+  platform::set_record_throws(true);  // the report on a process that dies of an exception shows where it was thrown
+  platform::adopt_thread(thread_stack_.context);
+  platform::Stack* first = take_stack(0);
+  COPPICE_INVARIANT(first != nullptr, "a worker found no stack to start on");
+  stack_ = first;
+  after_switch_ = {Leaving::nothing, nullptr, nullptr, nullptr};
+  platform::switch_context(thread_stack_.context, first->context, this);
+  // Back on the thread's own stack: the loop has seen the order to stop.
+  finish_switch();
+  native_thread.store(0, std::memory_order_release);
+  this_worker_slot() = nullptr;
+}
+
+void Worker::loop_entry(void* worker) {
+  static_cast<Worker*>(worker)->finish_switch();
+  run_loop();
+  Worker* me = this_worker();
+  me->after_switch_ = {Leaving::idle_loop, nullptr, me->stack_, nullptr};
+  me->stack_ = nullptr;
+  platform::Stack* from = me->after_switch_.stack;
+  platform::switch_context(from->context, me->thread_stack_.context, me);
+  platform::die("a loop that had ended was resumed");
+}
+
+void Worker::run_loop() {
+  for (;;) {
+    Worker* me = this_worker();
+    Process* process = std::exchange(me->next_, nullptr);
+    if (process == nullptr) process = me->pick();
+    if (process == nullptr) process = me->idle();
+    if (process == nullptr) return;
+    me->run_turn(*process);
+    me = this_worker();
+    me->current_ = nullptr;
+    me->running_number.store(0, std::memory_order_relaxed);
+    if (me->stack_->turn_size != 0) {  // made for one process's turn only
+      platform::Stack* from = me->stack_;
+      platform::Stack* to = me->take_stack(0);
+      if (to == nullptr) continue;  // go on here until there is one
+      me->after_switch_ = {Leaving::released, nullptr, from, nullptr};
+      me->stack_ = to;
+      platform::switch_context(from->context, to->context, me);
+      platform::die("a released stack was resumed");
+    }
+  }
+}
+
+// Runs one turn of `process`: here, on the stack it holds, or on one of the size it asked for.
+void Worker::run_turn(Process& process) {
+  platform::Stack* to = process.stack;
+  const std::uint8_t wanted = process.body->size_class;
+  turns.fetch_add(1, std::memory_order_relaxed);
+  if (to != nullptr) {
+    process.stack = nullptr;
+    current_ = &process;
+  } else if (wanted != 0 && stack_->turn_size != wanted) {
+    to = take_stack(wanted);
+    if (to != nullptr) {
+      next_ = &process;
+    } else if (process.body->leaving == Leave::no) {  // its turn, on a stack too small for it, is to end
+      process.body->leaving = Leave::by_signal;
+      process.body->reason = ExitReason(Atom("system_limit"));
+    }
+  }
+  if (to == nullptr) {
+    current_ = &process;
+    stack_->owner = &process;
+    running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    process.body->run(process);
+    return;
+  }
+  platform::Stack* from = stack_;
+  from->owner = nullptr;
+  running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  after_switch_ = {Leaving::idle_loop, nullptr, from, nullptr};
+  stack_ = to;
+  auto* me = static_cast<Worker*>(platform::switch_context(from->context, to->context, this));
+  me->finish_switch();
+}
+
+bool Worker::switch_away(Leaving how, void* job) {
+  Worker* me = this_worker();
+  Process* process = me->current_;
+  platform::Stack* from = me->stack_;
+  Process* next = me->pick();
+  platform::Stack* to = nullptr;
+  if (next != nullptr && next->stack != nullptr) {
+    to = next->stack;
+    next->stack = nullptr;
+    me->current_ = next;
+    me->running_number.store(next->serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    me->turns.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    to = me->take_stack(0);
+    if (to == nullptr) {
+      if (next != nullptr) me->schedule_last(*next);
+      return false;
+    }
+    me->next_ = next;
+    me->current_ = nullptr;
+    me->running_number.store(0, std::memory_order_relaxed);
+  }
+  from->exceptions = platform::take_exception_state();
+  from->home = me->id_;
+  from->owner = process;
+  process->stack = from;
+  me->after_switch_ = {how, process, from, job};
+  me->stack_ = to;
+  me = static_cast<Worker*>(platform::switch_context(from->context, to->context, me));
+  me->finish_switch();
+  platform::put_exception_state(from->exceptions);
+  return true;
+}
+
+void Worker::abandon_stack() {
+  Worker* me = this_worker();
+  (void)platform::take_exception_state();
+  platform::Stack* from = me->stack_;
+  platform::Stack* to = me->take_stack(0);
+  COPPICE_INVARIANT(to != nullptr, "no stack was left to go on with after a process had to be abandoned");
+  me->current_ = nullptr;
+  me->running_number.store(0, std::memory_order_relaxed);
+  me->after_switch_ = {Leaving::nothing, nullptr, nullptr, nullptr};
+  me->stack_ = to;
+  platform::switch_context(from->context, to->context, me);
+  platform::die("an abandoned stack was resumed");
+}
+
+// The commit of a wait. Until it succeeds nobody else can own the process: its head says running. The release half of
+// the compare-and-swap publishes the saved context and everything the process wrote.
+void Worker::finish_switch() {
+  const auto done = std::exchange(after_switch_, {});
+  switch (done.how) {
+    case Leaving::nothing: return;
+    case Leaving::idle_loop: give_back(done.stack); return;
+    case Leaving::released: core_.stacks().release(done.stack); return;
+    case Leaving::yielded: schedule_last(*done.process); return;
+    case Leaving::blocked: core_.blocking().submit(*done.process, done.job); return;
+    case Leaving::foreign:
+      if (!static_cast<detail::ForeignWaitState*>(done.job)->park()) schedule_last(*done.process);
+      return;
+    case Leaving::waiting:
+    case Leaving::call_wait: {
+      Process& process = *done.process;
+      std::uint64_t word = process.head.load(std::memory_order_relaxed);
+      const std::uint64_t bits = done.how == Leaving::waiting ? head::waiting : head::waiting | head::call_wait;
+      // A message that has come meanwhile does not end a call wait, and the process has looked at it already or will
+      // when it is woken; but a signal hidden below it would: so any news fails the commit.
+      if ((word & head::pointer_bits) == 0 &&
+          process.head.compare_exchange_strong(word, word | bits, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        return;
+      }
+      schedule_last(process);
+      return;
+    }
+  }
+}
+
+// -- stacks
+
+platform::Stack* Worker::take_stack(std::size_t size_class) {
+  if (size_class == 0 && spare_ != nullptr) {
+    platform::Stack* stack = spare_;
+    spare_ = stack->next;
+    --spare_count_;
+    return stack;
+  }
+  platform::Stack* stack = core_.stacks().acquire(size_class == 0 ? 0 : std::size_t{1} << size_class);
+  if (stack == nullptr) return nullptr;
+  stack->turn_size = static_cast<std::uint32_t>(size_class);
+  platform::make_context(stack->context, stack->low, stack->size, &Worker::loop_entry);
+  return stack;
+}
+
+void Worker::give_back(platform::Stack* stack) {
+  stack->owner = nullptr;
+  if (stack->turn_size != 0 || spare_count_ >= spares_max_) {
+    core_.stacks().release(stack);
+    gave_stacks_back_ = true;
+    return;
+  }
+  stack->next = spare_;
+  spare_ = stack;
+  ++spare_count_;
+}
+
+// -- queues
+
+void Worker::schedule_last(Process& process) {
+  if (process.stack != nullptr && !process.body->migratable) {
+    pinned_.push(&process);
+    return;
+  }
+  if (!ring_.push(&process)) core_.overflow().push(&process);
+  if (core_.idle_mask().load(std::memory_order_seq_cst) != 0) core_.wake_one();
+}
+
+void Worker::schedule_here(Process& process) {
+  if (core_.world().choose(platform::Choice::run_next_or_queue, 2, 0) != 0) {
+    schedule_last(process);
+    return;
+  }
+  if (Process* displaced = std::exchange(run_next_, &process)) schedule_last(*displaced);
+}
+
+void Worker::schedule_from_outside(Process& process) {
+  inbox_.push(&process);
+  core_.wake(*this);
+}
+
+bool Worker::others_wait() const noexcept {
+  return run_next_ != nullptr || !pinned_.empty() || !ring_.empty() || !inbox_.empty() || !core_.overflow().empty();
+}
+
+Process* Worker::pick_from_queues(std::uint32_t first) {
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    Process* process = nullptr;
+    switch ((first + i) % 3) {
+      case 0: process = pinned_.pop(); break;
+      case 1: process = ring_.pop(); break;
+      default: process = core_.overflow().pop(); break;
+    }
+    if (process != nullptr) return process;
+  }
+  return nullptr;
+}
+
+// The next process to run; null if nothing is runnable here. Run-next first, but only so often in a row; then the
+// queues, beginning with another one each time, so that none of them starves.
+Process* Worker::pick() {
+  platform::World& world = core_.world();
+  world.interleave();
+  ++ticks_;
+  if (!inbox_.empty()) inbox_.take_all(pinned_);
+  if (timers_.next_deadline() != base::TimerWheel::never && (ticks_ % 16 == 0 || world.simulated())) {
+    timers_.fire(world.now());
+  }
+  if (run_next_ != nullptr) {
+    Process* process = std::exchange(run_next_, nullptr);
+    if (++run_next_streak_ < run_next_streak_max) return process;
+    run_next_streak_ = 0;
+    schedule_last(*process);
+  } else {
+    run_next_streak_ = 0;
+  }
+  // Counted by itself: the ticks have a beat of their own when two processes talk to each other.
+  ++queue_picks_;
+  return pick_from_queues(
+      world.choose(platform::Choice::which_queue, 3, queue_picks_ % 4 == 3 ? queue_picks_ / 4 % 3 : 0));
+}
+
+Process* Worker::steal() {
+  const auto count = static_cast<std::uint32_t>(core_.workers().size());
+  if (count < 2) return nullptr;
+  std::array<Process*, RunRing::capacity / 2> taken;
+  const std::uint32_t start = core_.world().choose(platform::Choice::steal_victim, count, (id_ + 1) % count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    Worker& victim = *core_.workers()[(start + i) % count];
+    if (&victim == this) continue;
+    const std::uint32_t got = victim.ring().steal(taken);
+    if (got == 0) continue;
+    for (std::uint32_t j = 1; j < got; ++j) {
+      if (!ring_.push(taken[j])) core_.overflow().push(taken[j]);
+    }
+    return taken[0];
+  }
+  return nullptr;
+}
+
+bool Worker::something_to_do() const noexcept {
+  if (!inbox_.empty() || !core_.overflow().empty()) return true;
+  for (const auto& worker : core_.workers()) {
+    if (!worker->ring_.empty()) return true;
+  }
+  return false;
+}
+
+// Sleeps until there is something to run; null when the workers are to end. Steps as in the header.
+Process* Worker::idle() {
+  platform::World& world = core_.world();
+  const std::uint64_t bit = std::uint64_t{1} << (id_ % 64);
+  for (;;) {
+    for (int spin = world.simulated() ? 1 : spins_before_sleep; spin > 0; --spin) {
+      if (core_.stopping_workers()) return nullptr;
+      if (Process* process = pick()) return process;
+      if (Process* process = steal()) return process;
+      if (spin % 8 == 0) timers_.fire(world.now());
+    }
+    if (pinned_.empty() && run_next_ == nullptr) {
+      core_.idle_mask().fetch_or(bit, std::memory_order_seq_cst);
+      if (!something_to_do() && !core_.stopping_workers()) {
+        if (std::exchange(gave_stacks_back_, false)) core_.stacks().trim(spare_stacks_max);
+        world.park(parker_, timers_.next_deadline());
+      }
+      core_.idle_mask().fetch_and(~bit, std::memory_order_seq_cst);
+    }
+    core_.watchdog().worker_woke();
+    timers_.fire(world.now());
+  }
+}
+
+}  // namespace coppice::runtime

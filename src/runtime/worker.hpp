@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A worker: one thread that runs processes.
+//
+// The scheduling loop itself runs on pooled stacks. `run_loop` picks a process and
+//   - calls its turn as a plain function, if the process holds no stack; a turn that never waits costs no switch;
+//   - switches to the stack the process holds, if it has one; the loop's own stack is then idle and goes to `spare_`.
+// A turn that waits in mid-function (wait.cpp) keeps the stack it stands on, loop frames below it included, and the
+// worker goes on on another stack: that of the next process, or a spare one whose loop continues. So every pooled stack
+// has a loop at its bottom, and a loop owns nothing with a destructor.
+//
+// What must happen once the old stack is left (publish it as waiting, queue it, give it back) is done by the *target* of
+// the switch, never by the one who leaves: as soon as a process is published as waiting, another thread may make it
+// runnable. `after_switch_` says what; finish_switch() does it, first thing on every arrival.
+//
+// Going to sleep, in this order: (1) set the own bit in the idle mask (seq_cst), (2) look at inbox, overflow, rings and
+// timers again, (3) park until the earliest deadline. Whoever makes something runnable does it in the opposite order:
+// (1) queue it (seq_cst), (2) look at the idle mask, (3) wake one whose bit it could clear. So at least one of both sees
+// the other, and a worker is woken at most once for each sleep.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "platform/context.hpp"
+#include "platform/stack_pool.hpp"
+#include "platform/world.hpp"
+#include "runtime/process.hpp"
+#include "runtime/run_queue.hpp"
+
+namespace coppice::runtime {
+
+// How a process leaves its stack for a while: what the target of the switch does about it.
+enum class Leaving : std::uint8_t {
+  nothing,    // the thread's own context, or an abandoned stack
+  idle_loop,  // the stack of a loop: becomes spare
+  waiting,    // commit the waiting bit; a failed commit reschedules
+  call_wait,  // the same with the call bit: only signals wake it
+  yielded,    // queue it behind the others
+  blocked,    // hand its job to the blocking pool
+  foreign,    // a foreign thread will schedule it, unless it has completed the wait already: foreign_wait.hpp
+  released    // a stack that is not of the default size, done with: back to the pool
+};
+
+class Worker {
+ public:
+  Worker(Core& core, std::uint32_t id);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  static constexpr std::uint32_t turn_budget = 1000;     // messages a server handles before others run
+  static constexpr std::uint32_t run_next_streak_max = 16;
+  static constexpr std::uint32_t spare_stacks_max = 64;
+
+  void start();   // starts the thread
+  void join();
+  void detach();
+  void forget();  // in the child of a fork: there is no thread any more
+
+  // -- for the process that runs on this worker
+  [[nodiscard]] Process* current() const noexcept { return current_; }
+  [[nodiscard]] platform::Stack* stack() const noexcept { return stack_; }
+  [[nodiscard]] Core& core() const noexcept { return core_; }
+  [[nodiscard]] std::uint32_t id() const noexcept { return id_; }
+  [[nodiscard]] TimerShard& timers() const noexcept { return timers_; }
+
+  // Leaves the current stack as `how` says and runs others; returns, on whichever worker, when the process is resumed.
+  // Returns false, at once, if there is no stack to go on with.
+  static bool switch_away(Leaving how, void* job = nullptr);
+  // The current process is dead and its stack must not be used again: goes on elsewhere, for ever.
+  [[noreturn]] static void abandon_stack();
+
+  // -- making processes runnable: this worker's thread only
+  void schedule_here(Process& process);       // the run-next slot by policy
+  void schedule_last(Process& process);       // behind what is runnable
+  // -- any thread
+  void schedule_from_outside(Process& process);
+  [[nodiscard]] Inbox& inbox() noexcept { return inbox_; }
+  [[nodiscard]] RunRing& ring() noexcept { return ring_; }
+  [[nodiscard]] platform::Parker& parker() noexcept { return parker_; }
+
+  [[nodiscard]] bool others_wait() const noexcept;
+
+  // -- for the watchdog
+  std::atomic<std::uint64_t> turns{0};
+  std::atomic<std::uint64_t> running_number{0};  // whose turn it is; 0 while looking for one
+  std::atomic<std::uint64_t> native_thread{0};
+
+ private:
+  static void loop_entry(void* worker);
+  static void run_loop();
+  void thread_main();
+  void finish_switch();
+  Process* pick();
+  Process* pick_from_queues(std::uint32_t first);
+  Process* steal();
+  Process* idle();
+  [[nodiscard]] bool something_to_do() const noexcept;
+  platform::Stack* take_stack(std::size_t size_class);
+  void give_back(platform::Stack* stack);
+  void run_turn(Process& process);
+
+  Core& core_;
+  const std::uint32_t id_;
+  TimerShard& timers_;
+  Process* current_ = nullptr;
+  platform::Stack* stack_ = nullptr;
+  Process* next_ = nullptr;              // for the loop that is switched to
+  Process* run_next_ = nullptr;
+  std::uint32_t run_next_streak_ = 0;
+  std::uint32_t ticks_ = 0;
+  std::uint32_t queue_picks_ = 0;
+  ProcessList pinned_;
+  RunRing ring_;
+  Inbox inbox_;
+  platform::Parker parker_;
+  platform::Stack* spare_ = nullptr;
+  std::uint32_t spare_count_ = 0;
+  const std::uint32_t spares_max_;       // fewer than spare_stacks_max where the pool is small
+  bool gave_stacks_back_ = false;        // since the pool was last trimmed; done when idle
+  platform::Stack thread_stack_;         // the thread's own context
+  struct {
+    Leaving how = Leaving::nothing;
+    Process* process = nullptr;
+    platform::Stack* stack = nullptr;
+    void* job = nullptr;
+  } after_switch_;
+  std::unique_ptr<platform::Thread> thread_;
+};
+
+// The worker of the calling thread; null on a foreign thread. Never inlined and never cached across anything that may
+// wait: a process may go on on another thread.
+[[nodiscard]] Worker* this_worker() noexcept;
+[[nodiscard]] void*& this_worker_slot() noexcept;
+
+}  // namespace coppice::runtime

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "task/task_process.hpp"
+
+#include "logger/reports.hpp"
+#include "otp/start.hpp"
+#include "platform/trace.hpp"
+#include "runtime/core.hpp"
+#include "runtime/death.hpp"
+#include "runtime/plain.hpp"
+#include "runtime/signals.hpp"
+#include "runtime/wait.hpp"
+
+namespace coppice::otp {
+namespace {
+
+constexpr std::size_t function_offset(std::size_t alignment) {
+  return (sizeof(TaskBody) + alignment - 1) / alignment * alignment;
+}
+
+}  // namespace
+
+std::unique_ptr<runtime::Body> TaskBody::make(const detail::TaskFunction& what, void* function) {
+  const std::size_t offset = function_offset(what.alignment);
+  void* memory = ::operator new(offset + what.size);
+  void* place = static_cast<std::byte*>(memory) + offset;
+  try {
+    what.move(place, function);
+  } catch (...) {
+    ::operator delete(memory);
+    throw;
+  }
+  return std::unique_ptr<runtime::Body>(::new (memory) TaskBody(what, place));
+}
+
+void TaskBody::destroy_state() noexcept {
+  if (function_ != nullptr) what_.destroy(std::exchange(function_, nullptr));
+}
+
+std::string TaskBody::initial_call() const { return platform::demangled(shown->name()); }
+
+// The value goes out before the end is announced, so the owner sees it before the Down (TK-010).
+void TaskBody::run(runtime::Process& process) {
+  ExitReason why;
+  bool failed = false;
+  detail::Signal* value = nullptr;
+  try {
+    runtime::take_in(process);
+    in_turn = true;
+    value = what_.run(function_, reply_to);
+    runtime::leave_if_due(process);
+  } catch (const runtime::LeaveStack&) {
+    why = reason;
+  } catch (const Exit& exit) {
+    why = exit.reason();
+    failed = true;
+  } catch (...) {
+    why = runtime::reason_of_current_exception();
+    failed = true;
+  }
+  in_turn = false;
+  if (leaving != runtime::Leave::no) {
+    why = reason;
+    failed = leaving == runtime::Leave::by_exit;
+  }
+  if (value != nullptr) {
+    if (leaving == runtime::Leave::no && !failed && reply_to) {
+      detail::send_to_alias(reply_to, value);
+    } else {
+      value->table->destroy(value);
+    }
+  }
+  if (failed && !why.is_shutdown_kind()) report(why);
+  runtime::die(process, why);
+}
+
+void TaskBody::report(const ExitReason& why) const {
+  logger::TaskReport report;
+  report.task = pid;
+  report.starter = starter;
+  report.function = initial_call();
+  report.reason = why;
+  if (extension_ != nullptr) report.label = extension_->label;
+  if (lineage != nullptr) report.callers = lineage->callers;
+  logger::task_report(report);
+}
+
+std::vector<Pid> callers_for_tasks(const runtime::Process& caller) {
+  std::vector<Pid> callers{caller.body->pid};
+  if (caller.body->lineage != nullptr) {
+    const auto& further = caller.body->lineage->callers;
+    callers.insert(callers.end(), further.begin(), further.end());
+  }
+  return callers;
+}
+
+namespace {
+
+// Made once for all tasks of one owner, anew if it has been given another name.
+std::shared_ptr<const runtime::Lineage> lineage_for_tasks(runtime::Process& owner) {
+  const std::shared_ptr<const runtime::Lineage> children = lineage_for_children(owner);
+  runtime::Extension& extension = owner.body->extension();
+  if (extension.for_tasks == nullptr || extension.for_tasks->ancestors.front() != children->ancestors.front()) {
+    auto lineage = std::make_shared<runtime::Lineage>();
+    lineage->ancestors = children->ancestors;
+    lineage->callers = callers_for_tasks(owner);
+    extension.for_tasks = std::move(lineage);
+  }
+  return extension.for_tasks;
+}
+
+// A monitor that stands before the task runs. An owner's reference is the alias too: OTP's
+// `Process.monitor(pid, alias: :demonitor)`.
+Reference watch(runtime::Process& watcher, runtime::Process& task, bool as_owner) {
+  runtime::Core& core = runtime::core_of(watcher);
+  const std::uint64_t id = core.new_reference_id();
+  runtime::MonitorNode* node = runtime::new_monitor(watcher, id, task.body->pid);
+  if (as_owner) {
+    runtime::Extension& extension = watcher.body->extension();
+    extension.aliases.emplace(id, runtime::AliasRecord{AliasMode::demonitor, false});
+    extension.monitors.find(id)->second.alias = AliasMode::demonitor;
+    node->payload.reference = core.alias_reference(id, watcher.body->pid);
+  }
+  const Reference reference = node->payload.reference;
+  task.body->extension().watchers.push_back(*node);
+  return reference;
+}
+
+}  // namespace
+
+detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::TaskFunction& what, void* function,
+                                    const TaskBirth& how) {
+  std::shared_ptr<runtime::Core> held;
+  runtime::Core& core = parent != nullptr ? runtime::core_of(*parent) : runtime::acting_core(held, "Task::start");
+  const runtime::Birth birth{parent, how.link ? detail::Bond::link : detail::Bond::none, 0};
+  detail::TaskData data;
+  data.function = what.type;
+  if (parent != nullptr) data.owner = parent->body->pid;
+  runtime::Process* process = runtime::give_birth(core, TaskBody::make(what, function), {}, birth);
+  if (process == nullptr) {
+    if (core.accepts_processes() && !core.dead_after_fork()) throw Exit(ExitReason(Atom("system_limit")));
+    data.pid = runtime::dead_pid(core);  // the runtime has ended: whoever awaits it hears noproc
+    const AliasMode alias = how.owned ? AliasMode::demonitor : AliasMode::none;
+    if (how.owned || how.watched) data.reference = monitor(data.pid, {.tag = {}, .alias = alias});
+    return data;
+  }
+  auto& body = static_cast<TaskBody&>(*process->body);
+  data.pid = body.pid;
+  if (how.shown != nullptr) body.shown = how.shown;
+  body.starter = how.starter ? how.starter : data.owner;
+  body.lineage = how.lineage != nullptr || parent == nullptr ? how.lineage : lineage_for_tasks(*parent);
+  if (how.owned || how.watched) data.reference = watch(*parent, *process, how.owned);
+  if (how.owned) body.reply_to = data.reference;
+  core.table().sight(*process).kind.store("Task", std::memory_order_release);
+  core.start(*process);
+  return data;
+}
+
+}  // namespace coppice::otp
+
+namespace coppice {
+inline namespace v1 {
+namespace detail {
+
+TaskData start_task(const TaskFunction& what, void* function, TaskBond bond) {
+  runtime::Process* parent =
+      bond == TaskBond::none ? runtime::current_process() : &runtime::require_process("Task::async and start_link");
+  return otp::give_birth_to_task(parent, what, function,
+                                 {.link = bond != TaskBond::none, .owned = bond == TaskBond::owner});
+}
+
+TaskData completed_task(const std::type_info& type) {
+  const runtime::Process& process = runtime::require_process("Task::completed");
+  TaskData data;
+  data.owner = process.body->pid;
+  data.reference = Reference::from_id(process.body->core->new_reference_id(), process.body->core->creation());
+  data.function = &type;
+  return data;
+}
+
+void send_to_self(Signal* message) { send(self(), message); }
+
+void throw_bad_task_match(const ExitReason& reason) {
+  throw Exit(ExitReason(tuple(Atom("badmatch"), tuple(Atom("exit"), reason))));
+}
+
+// %Task{}, as Elixir shows it.
+Term task_term(const TaskData& task) {
+  return map({{Term(Atom("__struct__")), Term(Atom("Elixir.Task"))},
+              {Term(Atom("mfa")), Term(tuple(Atom("erlang"), Atom("apply"), 2))},
+              {Term(Atom("owner")), Term(task.owner)},
+              {Term(Atom("pid")), task.pid ? Term(task.pid) : Term()},
+              {Term(Atom("ref")), Term(task.reference)}});
+}
+
+}  // namespace detail
+}  // namespace v1
+}  // namespace coppice

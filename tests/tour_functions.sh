@@ -1,0 +1,48 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# What tour.sh and tour_server.sh share: to start the tour ($tour), to wait for its lines, to look at their order.
+seconds_max=60
+
+directory=$(mktemp -d) || exit 2
+out=$directory/out
+pid=
+clean_up() {
+  [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
+  rm -rf "$directory"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM
+
+fail() {
+  printf 'tour.sh: %s; the output was:\n' "$1"
+  cat "$out"
+  kill -s TERM $$  # also from a pipe, which is a shell of its own
+  exit 1
+}
+
+# in_order: each extended regular expression on standard input matches a whole line of the output, in this order.
+in_order() {
+  awk '
+    NR == FNR { patterns[++count] = $0; next }
+    next_one < count && $0 ~ ("^(" patterns[next_one + 1] ")$") { ++next_one }
+    END { if (next_one < count) { print patterns[next_one + 1]; exit 1 } }' - "$out" >"$directory/missing" ||
+    fail "a line is missing, or not in its place: $(cat "$directory/missing")"
+}
+
+# wait_for REGEX: until a line of the output contains it.
+wait_for() {
+  deadline=$(($(date +%s) + seconds_max))
+  until grep -Eq -e "$1" "$out"; do
+    kill -0 "$pid" 2>/dev/null || fail "the tour ended before it said: $1"
+    [ "$(date +%s)" -lt "$deadline" ] || fail "it did not say in $seconds_max s: $1"
+    sleep 0.05
+  done
+}
+
+ended_with() { # status
+  wait "$pid"
+  status=$?
+  pid=
+  [ "$status" -eq "$1" ] || fail "it ended with status $status and not $1"
+}
