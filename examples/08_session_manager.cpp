@@ -21,7 +21,7 @@ class SessionManager : public GenServer<SessionManager> {
   }
 
  private:
-  static constexpr auto idle_limit = 200ms;  // a real one would be longer: 60s
+  static constexpr auto idle_limit = 500ms;  // a real one would be longer: 60s
   std::string id_;
 };
 

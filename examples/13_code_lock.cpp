@@ -4,6 +4,7 @@
 #include <coppice/print.hpp>
 #include <coppice/runtime.hpp>
 #include <coppice/state_machine.hpp>
+#include <coppice/sys.hpp>
 
 #include <string>
 
@@ -14,11 +15,10 @@ enum class Lock { locked, open };
 class CodeLock : public StateMachine<CodeLock, Lock> {
  public:
   struct Button { char digit; };
-  struct Pass { using Reply = std::string; std::string who; };
+  struct Pass { using Reply = Ok; std::string who; };
 
   static constexpr Name<CodeLock> name{"CodeLock"};
   static void press(const std::string& digits) { for (char digit : digits) name.cast(Button{digit}); }
-  static std::string pass(std::string who) { return name.call(Pass{std::move(who)}); }
 
   static constexpr Lock initial_state = Lock::locked;
   explicit CodeLock(std::string code) : code_(std::move(code)) {}
@@ -37,9 +37,10 @@ class CodeLock : public StateMachine<CodeLock, Lock> {
   Transition handle_state_timeout(Timeout) { return next_state(Lock::locked); }
   void handle_named_timeout(Timeout) { pressed_.clear(); }
 
-  Transition handle_call(In<Lock::locked>, const Pass&, From<std::string>&) { return keep_state().postpone(); }  // waits
-  Transition handle_call(In<Lock::open>, const Pass& pass, From<std::string>& from) {
-    return keep_state().reply(from, pass.who + " goes in");
+  Transition handle_call(In<Lock::locked>, const Pass&, From<Ok>&) { return keep_state().postpone(); }  // waits
+  Transition handle_call(In<Lock::open>, const Pass& pass, From<Ok>& from) {
+    print("{} goes in\n", pass.who);
+    return keep_state().reply(from, Ok{});
   }
 
  private:
@@ -51,12 +52,13 @@ int main() {
   return coppice::run([] {
     CodeLock::start_link("1234").value();
     CodeLock::press("1111");
+    auto ann = CodeLock::name.send_request(CodeLock::Pass{"ann"});  // waits for the code
     CodeLock::press("1234");
-    print("{}\n", CodeLock::pass("ann"));
-    sleep_for(150ms);                                     // it has locked itself by now
+    wait_response(ann, 5s)->value();
+    while (sys::get_state<CodeLock>(CodeLock::name).state() == Lock::open) sleep_for(10ms);  // it locks itself
     auto bob = CodeLock::name.send_request(CodeLock::Pass{"bob"});
     CodeLock::press("1234");
-    print("{}\n", wait_response(bob, 5s)->value());
+    wait_response(bob, 5s)->value();
     CodeLock::name.stop();
   });
 }

@@ -15,7 +15,7 @@ inline constexpr Pool<Connection>::Name db{"Db"};
 
 Result<int> answer(int factor) {
   return db.checkout(5s, [&](Connection& c) {
-    sleep_for(100ms);  // the connection is ours meanwhile
+    while (db.info().rejected < 2) sleep_for(1ms);  // the connection is ours meanwhile
     return c.query_one<int>("select 6 * ?", factor).value();
   });
 }

@@ -33,7 +33,8 @@ int main() {
     Jobs::insert<SendMail>({"ann", "Welcome"}, {.key = "ann"}).value();
     Jobs::insert<SendMail>({"ann", "Your first invoice"}, {.key = "ann"}).value();  // waits for the first
     const JobId hopeless = Jobs::insert<SendMail>({"nobody", "Hello"}).value().id;
-    Jobs::insert<SendMail>({"bob", "Reminder"}, {.schedule_in = 1s}).value();
+    while (Jobs::count({.state = JobState::completed}).value() < 2) sleep_for(10ms);
+    Jobs::insert<SendMail>({"bob", "Reminder"}, {.schedule_in = 100ms}).value();
 
     while (Jobs::count({.state = JobState::completed}).value() < 3) sleep_for(10ms);
     const JobInfo info = Jobs::get(hopeless).value();
