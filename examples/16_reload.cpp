@@ -45,7 +45,7 @@ int main() {
     Supervisor::start_link({child<Orders>()}).value();
     Orders::name.call(Orders::Place{"tea"});
     print("orders {}\n", Orders::name.call(Orders::Place{"milk"}));
-    const std::string why = Orders::name.try_call(Orders::Place{}).reason().exception_message();
+    const std::string why(Orders::name.try_call(Orders::Place{}).reason().exception_message());
     while (!Orders::name.pid()) sleep_for(1ms);  // its supervisor starts it again
     const int orders = Orders::name.call(Orders::Place{"cake"});  // answered after its continue
     print("lost: {}\norders {}\n", why, orders);
