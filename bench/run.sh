@@ -8,7 +8,8 @@ usage() {
   cat <<'TEXT'
 usage: run.sh [--quick] [--json FILE] [WORKLOAD...]
 
-  --quick      three rounds at a smaller scale, less than a minute; default: five rounds, less than four minutes
+  --quick      three rounds at a smaller scale, on two threads only, less than a minute;
+               default: five rounds, less than four minutes
   --json FILE  also writes the table to FILE
   WORKLOAD     measures only these; default: all
 
@@ -213,6 +214,7 @@ while read -r name unit thread_counts goal ours_quick ours_full beam_quick beam_
     ' ' | *" $name "*) ;;
     *) continue ;;
   esac
+  ! $quick || thread_counts=2
   for threads in $(printf '%s' "$thread_counts" | tr , ' '); do
     [ ! -t 2 ] || printf '\r\033[K%s, %s threads' "$name" "$threads" >&2
     if $quick; then
