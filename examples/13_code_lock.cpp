@@ -54,11 +54,11 @@ int main() {
     CodeLock::press("1111");
     auto ann = CodeLock::name.send_request(CodeLock::Pass{"ann"});  // waits for the code
     CodeLock::press("1234");
-    wait_response(ann, 5s)->value();
+    static_cast<void>(wait_response(ann, 5s)->value());
     while (sys::get_state<CodeLock>(CodeLock::name).state() == Lock::open) sleep_for(10ms);  // it locks itself
     auto bob = CodeLock::name.send_request(CodeLock::Pass{"bob"});
     CodeLock::press("1234");
-    wait_response(bob, 5s)->value();
+    static_cast<void>(wait_response(bob, 5s)->value());
     CodeLock::name.stop();
   });
 }

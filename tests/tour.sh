@@ -8,7 +8,7 @@ set -u
 tour=$1
 here=$(dirname "$0")
 # shellcheck disable=SC1091,SC2154
-. "$here/tour_functions.sh"
+. "$here/program_functions.sh"
 
 # -- without input, it plays its script ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@
 set -u
 tour=$1
 # shellcheck disable=SC1091,SC2154
-. "$(dirname "$0")/tour_functions.sh"
+. "$(dirname "$0")/program_functions.sh"
 
 data=$directory/data
 mkdir "$data" || exit 2

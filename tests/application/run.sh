@@ -3,49 +3,19 @@
 #
 # run.sh PROGRAM: programs of applications as their operators see them: signals, statuses, configuration. What is waited
 # for is waited for by looking at the output until it is there, with a deadline.
+# shellcheck disable=SC2034,SC2154
 set -u
 program=$1
 seconds_max=30
-
-directory=$(mktemp -d) || exit 2
-out=$directory/out
-err=$directory/err
-pid=
-clean_up() {
-  [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
-  rm -rf "$directory"
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM
+# shellcheck disable=SC1091
+. "$(dirname "$0")/../program_functions.sh"
 unset WEB__PORT WEB__MODE
 
-title=
-fail() {
-  printf 'run.sh: %s: %s; standard output was:\n' "$title" "$1"
-  cat "$out"
-  echo 'and standard error:'
-  cat "$err"
-  exit 1
-}
 begin() { # title, arguments...
   title=$1
   shift
   "$program" "$@" >"$out" 2>"$err" </dev/null &
   pid=$!
-}
-wait_for() { # line
-  deadline=$(($(date +%s) + seconds_max))
-  until grep -qx -e "$1" "$out"; do
-    kill -0 "$pid" 2>/dev/null || fail "it ended before it said: $1"
-    [ "$(date +%s)" -lt "$deadline" ] || fail "it did not say in $seconds_max s: $1"
-    sleep 0.05
-  done
-}
-ended_with() { # status
-  wait "$pid"
-  status=$?
-  pid=
-  [ "$status" -eq "$1" ] || fail "it ended with status $status and not $1"
 }
 said() { # the whole standard output
   printf '%s\n' "$@" | diff -u - "$out" >"$directory/diff" || fail "it said something else: $(cat "$directory/diff")"

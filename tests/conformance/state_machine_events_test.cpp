@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // State machines: starting, events, results, actions, the order of effects, postponing: SM-001 to SM-038.
+#include <gmock/gmock.h>
+
 #include "conformance/state_machine_support.hpp"
 
 using namespace conformance;

@@ -1,11 +1,14 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What tour.sh and tour_server.sh share: to start the tour ($tour), to wait for its lines, to look at their order.
-seconds_max=60
+# What the tests of whole programs share: they start one in the background with its output in $out (and, if they part
+# them, its standard error in $err), put its number into $pid, and then wait for its lines and look at their order.
+seconds_max=${seconds_max:-60}
+title=
 
 directory=$(mktemp -d) || exit 2
 out=$directory/out
+err=$directory/err
 pid=
 clean_up() {
   [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null
@@ -15,8 +18,9 @@ trap clean_up EXIT
 trap 'exit 1' INT TERM
 
 fail() {
-  printf 'tour.sh: %s; the output was:\n' "$1"
+  printf '%s: %s%s; the output was:\n' "${0##*/}" "${title:+$title: }" "$1"
   cat "$out"
+  [ ! -f "$err" ] || { echo 'and standard error:' && cat "$err"; }
   kill -s TERM $$  # also from a pipe, which is a shell of its own
   exit 1
 }
@@ -34,7 +38,7 @@ in_order() {
 wait_for() {
   deadline=$(($(date +%s) + seconds_max))
   until grep -Eq -e "$1" "$out"; do
-    kill -0 "$pid" 2>/dev/null || fail "the tour ended before it said: $1"
+    kill -0 "$pid" 2>/dev/null || fail "the program ended before it said: $1"
     [ "$(date +%s)" -lt "$deadline" ] || fail "it did not say in $seconds_max s: $1"
     sleep 0.05
   done
