@@ -295,7 +295,8 @@ class COPPICE_API Jobs {
 
   // Inserts a job; durable when this returns. Errors: {:args_too_big, bytes}; `full` (unfinished_max);
   // {:database, kind, text}; noproc; timeout (5 s: it may or may not have been inserted). Options without sense are
-  // {badarg, text}. A queue that nobody serves keeps the job until somebody does.
+  // {badarg, text}; arguments that JSON cannot hold (an infinite double, an integer beyond 64 bits) throw
+  // std::invalid_argument. A queue that nobody serves keeps the job until somebody does.
   template <class W>
   static InsertResult insert(const typename W::Args& args, const InsertOptions& options = {}) {
     Result<std::vector<Inserted>> inserted = detail::insert_jobs({detail::new_job<W>(args)}, options);
@@ -312,9 +313,11 @@ class COPPICE_API Jobs {
     return detail::insert_jobs(std::move(jobs), options);
   }
 
+  // The functions below can fail as insert does: {:database, kind, text}, noproc, timeout (5 s).
+
   // How many jobs match; counted by reading them.
   static Result<std::size_t> count(const JobFilter& filter = {});
-  // The jobs that match, by id.
+  // The jobs that match, by id; at most filter.limit of them.
   static Result<std::vector<JobInfo>> list(const JobFilter& filter = {});
   static Result<JobInfo> get(JobId id, const std::string& jobs = "Jobs");  // error: not_found
   // Cancels a job that is not over; one that is being performed is killed. Error: not_found, also for one that is over.
