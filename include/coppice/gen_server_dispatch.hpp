@@ -118,6 +118,7 @@ struct ServerTable {
   void (*terminate)(void* state, const ExitReason&);         // null without one
   Term (*format_state)(const void* state);
   std::string (*initial_call)(const void* state);            // null: the class and its init
+  bool is_machine;                                           // a StateMachine, for reports
 };
 
 // Constructs the state in the new process.
@@ -514,7 +515,8 @@ const ServerTable TableOf<S>::table{
     HandlesInfo<S, Term> || (HandlesInfo<S, std::any> && !IsMachine<S>) ? &handle_any<S> : nullptr,
     requires(S& s, const ExitReason& r) { s.terminate(r); } ? &call_terminate<S> : nullptr,
     &format_state<S>,
-    requires(const S& s) { s.initial_call(); } ? &initial_call_of<S> : nullptr};
+    requires(const S& s) { s.initial_call(); } ? &initial_call_of<S> : nullptr,
+    IsMachine<S>};
 
 template <class S>
 consteval const ServerTable* server_table() {

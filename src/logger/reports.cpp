@@ -59,7 +59,8 @@ const Term& field(const Report& report, Atom key) {
 // -- terminate ----------------------------------------------------------------------------------------------------------
 
 std::string format_terminate(const Report& report, const InspectOptions& options) {
-  std::string text = "GenServer " + to_string(field(report, "name"_atom)) + " terminating\n";
+  const char* behaviour = report.label[0] == Term("gen_statem"_atom) ? "StateMachine " : "GenServer ";
+  std::string text = behaviour + to_string(field(report, "name"_atom)) + " terminating\n";
   text += describe_reason(ExitReason(field(report, "reason"_atom)), "stop");
   text += "\nLast message";
   const Term* client = logger::find(report.fields, "client_info"_atom);
@@ -200,7 +201,7 @@ void terminate_report(const TerminateReport& made) {
   if (!enabled(Level::error)) return;
   logging::make_report([&] {
     Report report;
-    report.label = tuple("gen_server"_atom, "terminate"_atom);
+    report.label = tuple(made.is_machine ? "gen_statem"_atom : "gen_server"_atom, "terminate"_atom);
     report.fields = {{"name"_atom, made.name},
                      {"module"_atom, made.module},
                      {"last_message"_atom, made.last_message},

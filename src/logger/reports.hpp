@@ -22,7 +22,8 @@ inline namespace v1 {
 namespace logger {
 
 // A generic server ends for a reason that is not normal, shutdown or {shutdown, _} (LR-021 to LR-023). Level error, domain
-// [:otp], label {:gen_server, :terminate}. Made after terminate has run.
+// [:otp], label {:gen_server, :terminate}, or {:gen_statem, :terminate} for a state machine (LR-024). Made after terminate
+// has run.
 struct TerminateReport {
   std::string name;                // registered name, else the pid as text
   std::string module;              // class of the server
@@ -32,6 +33,7 @@ struct TerminateReport {
   bool is_exception = false;       // it left the handler as an exception that is no exit
   std::vector<Term> log;           // recent events, if the server keeps them
   Pid client = {};                 // the caller, if the last message was a call
+  bool is_machine = false;
 };
 void terminate_report(const TerminateReport& report);
 

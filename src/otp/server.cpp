@@ -313,6 +313,7 @@ void ServerLoop::report_end(Process& process, const ExitReason& reason, Cause ca
   logger::TerminateReport report;
   report.name = display_name();
   report.module = table->name;
+  report.is_machine = table->is_machine;
   report.last_message = last_message_term_;
   report.state = table->format_state(state);
   report.reason = reason;

@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# gdb.sh PROGRAM: what tools/gdb/coppice.py shows of the example of a supervision tree, stopped while a process of it asks
+# for the end of the program.
+set -u
+program=$1
+script=$(cd "$(dirname "$0")/.." && pwd)/tools/gdb/coppice.py
+output=$(mktemp) || exit 2
+trap 'rm -f "$output"' EXIT
+
+timeout 100 gdb -q -nx -batch -iex 'set debuginfod enabled off' -ex "source $script" \
+  -ex 'break coppice::v1::application::stop_program' -ex run -ex 'coppice ps' -ex 'coppice bt <0.1.1>' -ex 'coppice bt <0.7.1>' \
+  -ex 'coppice bt <0.999.1>' -ex 'bt 1' "$program" >"$output" 2>&1 </dev/null
+
+failures=0
+expect() { # extended regular expression of a line
+  grep -Eqx -e "$1" "$output" && return
+  printf 'gdb.sh: no line is: %s\n' "$1"
+  failures=$((failures + 1))
+}
+expect '<0\.7\.1> +MyApp\.Supervisor +idle +0'
+expect '<0\.[0-9]+\.1> +UserCache +idle +0'
+expect '<0\.[0-9]+\.1> +- +runs on worker [0-9]+ +0'
+expect '<0\.1\.1> -, waits'
+expect '#[0-9]+ .* coppice::runtime::wait_once .*'  # of the first process
+expect '<0\.7\.1> MyApp\.Supervisor, idle'
+expect 'it owns no stack'
+expect 'no process <0\.999\.1>'
+expect '#0  coppice::v1::application::stop_program .*'  # the thread's registers are its own again
+[ "$failures" -eq 0 ] || { echo 'gdb.sh: gdb said:'; cat "$output"; exit 1; }
