@@ -7,11 +7,14 @@ set -eu
 usage() {
   cat <<'TEXT'
 usage: run.sh [--quick] [--json FILE] [WORKLOAD...]
+       run.sh --check FILE
 
   --quick      three rounds at a smaller scale, on two threads only, less than a minute;
                default: five rounds, less than four minutes
   --json FILE  also writes the table to FILE
   WORKLOAD     measures only these; default: all
+  --check FILE measures nothing: says for each row of a table that --json wrote whether it reaches its goal, and fails
+               if one does not
 
 Environment:
   COPPICE_BENCH  our program        (default: build/release/coppice_bench)
@@ -57,6 +60,36 @@ fail() {
   exit 1
 }
 
+# The rows of a file that we wrote: one line each.
+check() {
+  awk '
+    function field(name,   text) {
+      if (!match($0, "\"" name "\": (\"[^\"]*\"|[^,}]*)")) return ""
+      text = substr($0, RSTART + length(name) + 4, RLENGTH - length(name) - 4)
+      gsub(/"/, "", text)
+      return text
+    }
+    /"workload":/ {
+      goal = field("goal")
+      if (goal == "null" || goal == "") next
+      rows++
+      wanted = goal
+      gsub(/[^0-9.]/, "", wanted)
+      seen = goal ~ /B$/ ? field("ours") : field("ratio")
+      if (seen == "null") verdict = "not measured"
+      else if (goal == "linear") verdict = "not judged by one figure"
+      else if (goal ~ /^<=/) verdict = seen + 0 <= wanted + 0 ? "reached" : "missed"
+      else verdict = seen + 0 >= wanted + 0 ? "reached" : "missed"
+      if (verdict == "missed" || verdict == "not measured") missed++
+      printf "%-22s %d threads  goal %-8s  here %-10s %s\n", field("workload"), field("threads"), goal, \
+        seen (goal ~ /x$/ ? "x" : goal ~ /B$/ ? "B" : ""), verdict
+    }
+    END {
+      printf "%d rows with a goal, %d missed\n", rows, missed
+      exit rows == 0 || missed > 0
+    }' "$1"
+}
+
 quick=false
 json=
 selected=
@@ -67,6 +100,12 @@ while [ $# -gt 0 ]; do
       [ $# -ge 2 ] || { usage >&2; exit 64; }
       json=$2
       shift
+      ;;
+    --check)
+      [ $# -ge 2 ] || { usage >&2; exit 64; }
+      [ -r "$2" ] || fail "there is no file $2 to check"
+      check "$2"
+      exit
       ;;
     -h | --help) usage; exit 0 ;;
     -*) usage >&2; exit 64 ;;
