@@ -331,6 +331,7 @@ ASIO_TEST(a_context_that_goes_aborts_what_waits) {
     send(me, error == boost::asio::error::operation_aborted);
   });
   wait_until_it_waits(pid);
+  boost::asio::steady_timer(io->executor(), 0ms).async_wait(asio::use_process);  // its thread has begun the other wait
   io->io().stop();
   timer.reset();  // an I/O object must not outlive its context
   io.reset();
