@@ -136,12 +136,20 @@ class From {
 
 namespace detail {
 
-// To whom a call goes, as the caller put it: shows in the exit reason.
+class NameBinding;
+
+// To whom a call goes, as the caller put it (GS-047): by one of `address`, `name` and `binding`, else by the pid. What it
+// points to must outlive it.
 struct CallTarget {
-  Pid pid;              // resolved
-  Term shown;           // the name or pid that was passed (GS-047)
+  Pid pid;                                       // resolved
+  Term address = {};                             // any term
   std::string_view module = "Elixir.GenServer";  // as an atom
   std::string_view function = "call";
+  std::string_view name = {};                    // a registered name
+  const NameBinding* binding = nullptr;          // a name in a via module
+
+  // How it shows in an exit reason. Made only then: an atom or a term costs more than a call.
+  [[nodiscard]] COPPICE_API Term shown() const;
 };
 
 struct CallOutcome {

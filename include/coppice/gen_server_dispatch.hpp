@@ -83,6 +83,10 @@ struct Wish {
   ~Wish() {
     if (continuation) continuation->table->destroy(continuation);
   }
+  // Of a callback that asked for nothing: there is nothing to obey and nothing to clear.
+  [[nodiscard]] bool is_empty() const noexcept {
+    return verdict == Verdict::go_on && pause == Pause::none && continuation == nullptr && reason.is_normal();
+  }
 };
 // Notes a timeout; a negative one makes the whole value a bad return (GS-064).
 COPPICE_API void wish_timeout(Wish& wish, WaitTime timeout);

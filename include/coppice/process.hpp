@@ -258,6 +258,10 @@ COPPICE_API bool register_name(const Pid& pid, std::string_view name);
 COPPICE_API bool unregister_name(std::string_view name);
 // Who has the name now; no pid if nobody (PR-111). Any thread.
 [[nodiscard]] COPPICE_API Pid whereis(std::string_view name);
+namespace detail {
+// The same for a name whose hash_text (message.hpp) is known.
+[[nodiscard]] COPPICE_API Pid whereis(std::string_view name, std::uint64_t hash);
+}  // namespace detail
 // All names, a snapshot without promise (PR-114). Any thread.
 [[nodiscard]] COPPICE_API std::vector<std::string> registered();
 

@@ -197,7 +197,7 @@ class Addressed : public detail::AddedOperations<Address, S> {
     } else {
       const detail::CallTarget target = address().target();
       const Reference reference = detail::start_request(target.pid, detail::make_call<S>(std::forward<M>(message)));
-      return Request<typename Message_::Reply>(reference, target.shown);
+      return Request<typename Message_::Reply>(reference, target.shown());
     }
   }
 
@@ -226,7 +226,7 @@ class ServerRef : public Addressed<ServerRef<S>, S> {
   [[nodiscard]] const Pid& pid() const noexcept { return pid_; }
   operator const Pid&() const noexcept { return pid_; }  // NOLINT: a typed address is an address
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(pid_); }
-  [[nodiscard]] detail::CallTarget target() const { return {pid_, Term(pid_)}; }
+  [[nodiscard]] detail::CallTarget target() const { return {.pid = pid_}; }
   friend bool operator==(const ServerRef& left, const ServerRef& right) noexcept { return left.pid_ == right.pid_; }
 
  private:
@@ -234,20 +234,21 @@ class ServerRef : public Addressed<ServerRef<S>, S> {
 };
 
 // The local name under which a server of class S is registered. constexpr: costs nothing until it is used; each use looks
-// the name up.
+// the name up, by a hash that is a constant too.
 template <class S>
 class Name : public Addressed<Name<S>, S> {
  public:
-  constexpr explicit Name(const char* text) noexcept : text_(text) {}
+  constexpr explicit Name(const char* text) noexcept : text_(text), hash_(detail::hash_text(text_)) {}
   [[nodiscard]] constexpr std::string_view text() const noexcept { return text_; }
   operator ServerName() const { return ServerName(text_); }  // NOLINT: goes where a name is asked for
   // The process that has the name now; none if nobody.
-  [[nodiscard]] Pid pid() const { return coppice::whereis(text_); }
+  [[nodiscard]] Pid pid() const { return detail::whereis(text_, hash_); }
   [[nodiscard]] ServerRef<S> whereis() const { return ServerRef<S>(pid()); }
-  [[nodiscard]] detail::CallTarget target() const { return {pid(), Term(Atom(text_))}; }
+  [[nodiscard]] detail::CallTarget target() const { return {.pid = pid(), .name = text_}; }
 
  private:
-  const char* text_;
+  std::string_view text_;
+  std::uint64_t hash_;
 };
 
 // A name in a via module, typed.

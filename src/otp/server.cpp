@@ -194,7 +194,7 @@ void ServerLoop::report_unknown(const Signal* message) {
 // Runs a callback and acts on how it left: by return, by an exception, or because the process is leaving.
 template <class F>
 void ServerLoop::guard(Process& process, F&& callback) {
-  wish = {};
+  if (!wish.is_empty()) wish = {};
   ExitReason reason;
   Cause cause = Cause::stop;
   bool failed = false;
@@ -230,7 +230,7 @@ void ServerLoop::guard(Process& process, F&& callback) {
     body_.swallows = 0;
   }
   if (failed) return end(process, std::move(reason), cause);
-  obey(std::move(wish));
+  if (!wish.is_empty()) obey(std::move(wish));
   if (!asked_to_end_) {
     if (body_.orphans != nullptr) fail_orphans(ExitReason(Atom("no_reply")));
     return;

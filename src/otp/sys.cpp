@@ -109,10 +109,10 @@ sys::ServerStatus status_of(ServerLoop& loop) {
 
 void stop_in_process(const detail::CallTarget& target, const ExitReason& reason, WaitTime timeout) {
   const auto fail = [&](const ExitReason& cause) {
-    Term arguments = Term::list_of({target.shown, reason.term(), detail::timeout_term(timeout)});
+    Term arguments = Term::list_of({target.shown(), reason.term(), detail::timeout_term(timeout)});
     Term call = tuple(Atom("Elixir.GenServer"), Atom("stop"), std::move(arguments));
     CallFailure facts;
-    facts.server = inspect(target.shown);
+    facts.server = inspect(target.shown());
     facts.pid = target.pid;
     facts.request = "stop";
     throw Exit(ExitReason(tuple(cause, std::move(call))), std::move(facts));
@@ -166,7 +166,7 @@ void ask_system(const CallTarget& target, std::shared_ptr<SystemQuestion> questi
     outcome.node->table->destroy(outcome.node);
     return;
   }
-  Term call = tuple(Atom("sys"), Atom(target.function), Term::list_of({target.shown}));
+  Term call = tuple(Atom("sys"), Atom(target.function), Term::list_of({target.shown()}));
   throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), std::move(outcome.facts));
 }
 

@@ -67,9 +67,15 @@ constexpr Nanoseconds nanoseconds_per_second = 1'000'000'000;
 
 // -- time and randomness ----------------------------------------------------------------------------------------------
 
-Nanoseconds monotonic_now() noexcept {
+Nanoseconds monotonic_now(clockid_t clock) noexcept {
   timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(clock, &time);
+  return static_cast<Nanoseconds>(time.tv_sec) * nanoseconds_per_second + static_cast<Nanoseconds>(time.tv_nsec);
+}
+
+Nanoseconds length_of_tick() noexcept {
+  timespec time{};
+  clock_getres(CLOCK_MONOTONIC_COARSE, &time);
   return static_cast<Nanoseconds>(time.tv_sec) * nanoseconds_per_second + static_cast<Nanoseconds>(time.tv_nsec);
 }
 
@@ -79,7 +85,7 @@ base::Xoshiro256 seeded_generator() noexcept {
   // the call), the clock and the place of this thread's stack must do: these numbers spread load and keep nothing
   // secret.
   if (getrandom(state.data(), sizeof state, 0) != static_cast<ssize_t>(sizeof state)) {
-    base::SplitMix64 words(monotonic_now() ^ base::mix64(reinterpret_cast<std::uintptr_t>(&state)));
+    base::SplitMix64 words(monotonic_now(CLOCK_MONOTONIC) ^ base::mix64(reinterpret_cast<std::uintptr_t>(&state)));
     for (std::uint64_t& word : state) word = words.next();
   }
   return base::Xoshiro256(state);
@@ -198,18 +204,16 @@ unsigned processors_allowed() {
 
 class ThreadsWorld final : public World {
  public:
-  ThreadsWorld() noexcept : World(false) {}
+  ThreadsWorld() noexcept : World(false, length_of_tick()) {}
 
-  Nanoseconds now() override { return monotonic_now(); }
+  Nanoseconds now() override { return monotonic_now(CLOCK_MONOTONIC); }
+  Nanoseconds last_tick() override { return monotonic_now(CLOCK_MONOTONIC_COARSE); }
   std::chrono::system_clock::time_point system_now() override { return std::chrono::system_clock::now(); }
 
   std::uint64_t random() override {
     thread_local base::Xoshiro256 generator = seeded_generator();
     return generator.next();
   }
-
-  std::uint32_t choose(Choice, std::uint32_t, std::uint32_t policy) override { return policy; }
-  void interleave() override {}
 
   std::unique_ptr<Thread> start_thread(std::string name, std::function<void()> body) override {
     return std::make_unique<OsThread>(std::move(name), std::move(body));
@@ -240,6 +244,10 @@ class ThreadsWorld final : public World {
   }
 
   void follow_thread_local(void*& (*)()) override {}
+
+ protected:
+  std::uint32_t choose_by_seed(Choice, std::uint32_t, std::uint32_t policy) override { return policy; }
+  void interleave_by_seed() override {}
 };
 
 }  // namespace

@@ -59,18 +59,26 @@ class World {
 
   // -- time: any thread
   [[nodiscard]] virtual Nanoseconds now() = 0;                                   // monotonic
+  // The same clock as it stood at the system's last tick, for a fraction of the price: never later than now(), and earlier
+  // by no more than `tick()`. The simulation's is exact.
+  [[nodiscard]] virtual Nanoseconds last_tick() = 0;
+  [[nodiscard]] Nanoseconds tick() const noexcept { return tick_; }
   [[nodiscard]] virtual std::chrono::system_clock::time_point system_now() = 0;  // wall clock
 
   // -- randomness: any thread
   [[nodiscard]] virtual std::uint64_t random() = 0;
 
   // -- choices. `policy` is what the production code would do; the real world returns it at once.
-  [[nodiscard]] virtual std::uint32_t choose(Choice what, std::uint32_t alternatives, std::uint32_t policy) = 0;
+  [[nodiscard]] std::uint32_t choose(Choice what, std::uint32_t alternatives, std::uint32_t policy) {
+    return simulated_ ? choose_by_seed(what, alternatives, policy) : policy;
+  }
   [[nodiscard]] bool simulated() const noexcept { return simulated_; }
 
   // A point at which another thread could run: nothing in the real world; in the simulation a seeded choice.
   // The caller holds no lock.
-  virtual void interleave() = 0;
+  void interleave() {
+    if (simulated_) interleave_by_seed();
+  }
 
   // -- threads. `name` is for debuggers and reports (Linux shows its first 15 characters). The new thread starts with
   // all asynchronous signals blocked but SIGPROF and that of thread_trace.hpp, and with an alternate signal stack (see
@@ -94,10 +102,14 @@ class World {
   virtual void follow_thread_local(void*& (*slot)()) = 0;
 
  protected:
-  explicit World(bool simulated) noexcept : simulated_(simulated) {}
+  World(bool simulated, Nanoseconds tick) noexcept : simulated_(simulated), tick_(tick) {}
+  // Of the simulation only.
+  [[nodiscard]] virtual std::uint32_t choose_by_seed(Choice what, std::uint32_t alternatives, std::uint32_t policy) = 0;
+  virtual void interleave_by_seed() = 0;
 
  private:
   const bool simulated_;
+  const Nanoseconds tick_;
 };
 
 // The real world: one per program, always there.

@@ -337,7 +337,7 @@ PoolInfo pool_info(const CallTarget& target) {
   const ServerRef<pool::PoolServer> server(target.pid);
   Result<PoolInfo> info = server.try_call(pool::Info{});
   if (info) return *std::move(info);
-  throw Exit(ExitReason(tuple(info.reason().term(), tuple("Elixir.Pool"_atom, "info"_atom, list(target.shown)))));
+  throw Exit(ExitReason(tuple(info.reason().term(), tuple("Elixir.Pool"_atom, "info"_atom, list(target.shown())))));
 }
 
 Result<Loan> borrow(const CallTarget& target, const std::type_info& type, WaitTime timeout) {

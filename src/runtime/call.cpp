@@ -11,6 +11,7 @@
 // takes the runtime's mutex, walks again, and if it still stands clears its own edge and fails; the next one, under the
 // mutex, finds the cycle open. So exactly one fails.
 #include <coppice/call.hpp>
+#include <coppice/server_name.hpp>
 
 #include <exception>
 #include <utility>
@@ -109,9 +110,12 @@ std::optional<ExitReason> publish_edge(Core& core, Body& body, const Pid& callee
   return ExitReason(tuple(Atom("deadlock"), path));
 }
 
-void note_facts(Core& core, const detail::CallTarget& target, detail::CallOutcome& outcome) {
+void note_facts(Core& core, const detail::CallTarget& target, const detail::TypeIdentity& request,
+                detail::CallOutcome& outcome) {
+  outcome.facts.request = request.name;
   outcome.facts.pid = target.pid;
-  outcome.facts.server = target.shown.kind() == TermKind::pid ? to_string(target.pid) : inspect(target.shown);
+  const Term shown = target.shown();
+  outcome.facts.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
   if (!core.is_local(target.pid)) return;
   const Process& line = core.table().line(target.pid);
   const Sight& sight = core.table().sight(line);
@@ -124,12 +128,39 @@ void note_facts(Core& core, const detail::CallTarget& target, detail::CallOutcom
   if (handling != nullptr) outcome.facts.doing = handling->name;
 }
 
+struct Times {
+  platform::Nanoseconds begin;
+  platform::Nanoseconds deadline;
+};
+
+// A timeout of a second or more is counted from the system's next tick, which is known for a fraction of the price of the
+// time: so it is never early, and late by less than a tick.
+Times times_of(Core& core, WaitTime timeout) {
+  if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
+  const auto length = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
+  if (length < 1'000'000'000) {
+    const platform::Nanoseconds now = core.world().now();
+    return {now, length == 0 ? passed : now + length};
+  }
+  const platform::Nanoseconds begin = core.world().last_tick() + core.world().tick();
+  return {begin, length >= platform::never - begin ? platform::never : begin + length};
+}
+
+void end_of_call(Process& process, const detail::CallTarget& target, const detail::TypeIdentity& request, const Times& times,
+                 detail::CallOutcome& outcome) {
+  Core& core = core_of(process);
+  await_outcome(process, times.deadline, outcome);
+  if (outcome.node != nullptr) [[likely]] return;
+  const platform::Nanoseconds now = core.world().now();
+  outcome.facts.waited = std::chrono::nanoseconds(now > times.begin ? now - times.begin : 0);
+  note_facts(core, target, request, outcome);
+}
+
 detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& target, detail::CallNode* node,
                                     const detail::TypeIdentity& request, WaitTime timeout) {
   Body& body = *process.body;
   Core& core = *body.core;
   detail::CallOutcome outcome;
-  outcome.facts.request = request.name;
   struct NodeOwner {
     detail::CallNode* node;
     ~NodeOwner() {
@@ -137,15 +168,16 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
     }
   } owner{node};
   if (must_not_wait(process)) {
+    outcome.facts.request = request.name;
     outcome.cause = body.reason;
     return outcome;
   }
   leave_if_due(process);
-  const platform::Nanoseconds begin = core.world().now();
-  const platform::Nanoseconds deadline = deadline_of(process, timeout);
+  const Times times = times_of(core, timeout);
+  if (times.deadline != platform::never) prepare_wake_timer(process);  // to arm it must not fail once the call is made
   if (target.pid == body.pid) {
     outcome.cause = ExitReason(Atom("calling_self"));
-    note_facts(core, target, outcome);
+    note_facts(core, target, request, outcome);
     return outcome;
   }
   const AwaitedCall awaited(process);
@@ -153,24 +185,21 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
   node->callee = target.pid;
   node->call_id = body.call_id;
   // An inspection is no edge: whoever waits, in a call too, answers it at once.
-  if (core.is_local(target.pid) && node->table->kind != SignalKind::inspect) {
+  const bool is_edge = core.is_local(target.pid) && node->table->kind != SignalKind::inspect;
+  if (is_edge) {
     if (auto deadlock = publish_edge(core, body, target.pid)) {
       outcome.cause = *deadlock;
-      note_facts(core, target, outcome);
+      note_facts(core, target, request, outcome);
       return outcome;
     }
   }
   if (const Pushed pushed = try_push_message(core, target.pid, node); pushed != Pushed::delivered) {
     outcome.cause = pushed == Pushed::full ? ExitReason(Atom("full")) : ExitReason::noproc();
-    note_facts(core, target, outcome);
+    note_facts(core, target, request, outcome);
     return outcome;
   }
   owner.node = nullptr;
-  await_outcome(process, deadline, outcome);
-  if (outcome.node == nullptr) {
-    outcome.facts.waited = std::chrono::nanoseconds(core.world().now() - begin);
-    note_facts(core, target, outcome);
-  }
+  end_of_call(process, target, request, times, outcome);
   return outcome;
 }
 
@@ -188,7 +217,9 @@ AwaitedCall::AwaitedCall(Process& process) : process_(process) {
 AwaitedCall::~AwaitedCall() {
   Body& body = *process_.body;
   body.awaited_call = 0;
-  body.core->table().sight(process_).callee.store(0, std::memory_order_seq_cst);
+  // Whoever answered has cleared the edge, as a rule. We alone set it, so a zero that we read is no old one.
+  Sight& sight = body.core->table().sight(process_);
+  if (sight.callee.load(std::memory_order_relaxed) != 0) sight.callee.store(0, std::memory_order_seq_cst);
   if (body.reply != nullptr) body.core->dispose_of_reply(std::exchange(body.reply, nullptr));
 }
 
@@ -329,6 +360,12 @@ CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIde
   return outcome;
 }
 
+Term CallTarget::shown() const {
+  if (!name.empty()) return Term(Atom(name));
+  if (binding != nullptr) return binding->term();
+  return address.is_nil() ? Term(pid) : address;
+}
+
 Term timeout_term(WaitTime timeout) {
   if (timeout.is_infinite()) return Term(Atom("infinity"));
   return Term(timeout.nanoseconds() / 1'000'000);
@@ -336,7 +373,7 @@ Term timeout_term(WaitTime timeout) {
 
 void throw_call_failure(const CallTarget& target, Term request, WaitTime timeout, CallOutcome&& outcome) {
   const Term module = Term(Atom(target.module));
-  Term arguments = Term::list_of({target.shown, std::move(request), timeout_term(timeout)});
+  Term arguments = Term::list_of({target.shown(), std::move(request), timeout_term(timeout)});
   Term call = tuple(module, Atom(target.function), std::move(arguments));
   throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), std::move(outcome.facts));
 }

@@ -33,7 +33,7 @@ bool inspect_in(const Pid& pid, void (*inspect)(Process&, void*), std::shared_pt
   node->reply_table = &inspect_reply;
   node->inspect = inspect;
   node->argument = std::move(argument);
-  const detail::CallTarget target{pid, Term(pid)};
+  const detail::CallTarget target{.pid = pid};
   const detail::CallOutcome outcome = detail::perform_call(target, node, inspect_identity, timeout);
   if (outcome.node == nullptr) return false;
   outcome.node->table->destroy(outcome.node);
@@ -208,6 +208,13 @@ Pid whereis(std::string_view name) {
   std::shared_ptr<runtime::Core> held;
   return runtime::acting_core(held, "whereis").names().whereis(name);
 }
+
+namespace detail {
+Pid whereis(std::string_view name, std::uint64_t hash) {
+  std::shared_ptr<runtime::Core> held;
+  return runtime::acting_core(held, "whereis").names().whereis(name, hash);
+}
+}  // namespace detail
 
 std::vector<std::string> registered() { return runtime::require_core("registered")->names().registered(); }
 

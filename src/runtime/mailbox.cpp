@@ -9,13 +9,22 @@
 namespace coppice::runtime {
 namespace {
 
+constexpr bool is_bounded(std::uint32_t flags) { return (flags & flag::bounded) != 0; }
+
 // Steps 1 to 4 of the header.
 bool push_to_line(Core& core, Process& process, std::uint64_t number, Signal* signal, bool is_message) {
   std::uint64_t word = process.head.load(std::memory_order_acquire);
   if (process.serial.load(std::memory_order_acquire) != number) return false;
   const std::uint64_t tag = head::tag_of(number);
+  const bool at_once = signal->table->kind == SignalKind::message && !is_bounded(process.flags.load(std::memory_order_relaxed));
   for (;;) {
     if ((word & head::dead) != 0 || (word & head::tag_bits) != tag) return false;
+    if (at_once && word == (tag | head::waiting)) {
+      if (!process.head.compare_exchange_weak(word, tag, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+      take_at_once(process, signal);
+      core.schedule(process);
+      return true;
+    }
     const bool keeps_waiting = is_message && (word & head::call_wait) != 0;
     signal->next = head::signal(word);
     const std::uint64_t bits = keeps_waiting ? word & head::state_bits : 0;
@@ -36,6 +45,15 @@ bool is_message(const Signal* signal) {
 bool push(Core& core, const Pid& to, Signal* signal) {
   if (!core.is_local(to)) return false;
   return push_to_line(core, core.table().line(to), to.number, signal, is_message(signal));
+}
+
+void take_at_once(Process& process, Signal* message) {
+  if (process.queue == nullptr && take_first_message(process, message)) [[likely]] return;
+  std::uint64_t word = process.head.load(std::memory_order_relaxed);
+  do {
+    message->next = head::signal(word);
+  } while (!process.head.compare_exchange_weak(word, (word & head::tag_bits) | reinterpret_cast<std::uint64_t>(message),
+                                               std::memory_order_release, std::memory_order_relaxed));
 }
 
 bool takes_room(const Signal* message) {

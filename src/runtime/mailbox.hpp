@@ -11,6 +11,8 @@
 //      was set, we see everything its last owner wrote). A process in a call wait that gets an ordinary message keeps
 //      its bits; in every other case the bits go.
 //   4. if the waiting bit went, the process is ours: schedule it.
+//   An ordinary message to a process that waits for any and has nothing in its head needs not travel through it: step 3
+//   only clears the bit, and as the owner we put the message where the receiver's intake would: `take_at_once`.
 //
 // Intake, by the owner
 //   exchange head to `running` (acquire), reverse the chain, act on each signal in order (signals.cpp). Messages go to
@@ -58,6 +60,10 @@ bool intake(Process& process);
   }
   return oldest;
 }
+
+// By the new owner of a process that waited for any message and had nothing in its head: an ordinary message, as if it had been pushed and taken in. A queue that is not empty,
+// and a high-water mark, are for the receiver itself: then it is pushed.
+void take_at_once(Process& process, Signal* message);
 
 // -- the local queue: owner only
 void append(Process& process, Signal* message);

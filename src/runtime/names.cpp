@@ -15,25 +15,19 @@ bool NameTable::is_acceptable(std::string_view name) noexcept {
   return name != "undefined" && name != "nil" && name != "true" && name != "false";
 }
 
-std::uint64_t NameTable::hash_of(std::string_view name) noexcept {
-  std::uint64_t h = 0xcbf29ce484222325ULL;
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  return h ^ (h >> 29);
-}
-
 // The table pointer and each slot are loaded with acquire, which pairs with the release of the writer that filled them:
 // an entry's text is complete before the entry can be found.
 NameTable::Entry* NameTable::find(std::string_view name, std::uint64_t hash) const noexcept {
   const Table* table = table_.load(std::memory_order_acquire);
-  for (std::size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
+  for (std::size_t i = place_of(hash) & table->mask;; i = (i + 1) & table->mask) {
     Entry* entry = table->slots[i].load(std::memory_order_acquire);
     if (entry == nullptr) return nullptr;
     if (entry->hash == hash && entry->name == name) return entry;
   }
 }
 
-Pid NameTable::whereis(std::string_view name) const noexcept {
-  const Entry* entry = find(name, hash_of(name));
+Pid NameTable::whereis(std::string_view name, std::uint64_t hash) const noexcept {
+  const Entry* entry = find(name, hash);
   if (entry == nullptr) return {};
   const std::uint64_t number = entry->number.load(std::memory_order_acquire);
   return number == 0 ? Pid{} : Pid{number, 0, creation_};
@@ -43,7 +37,7 @@ void NameTable::grow() {
   const Table& old = *tables_.back();
   auto table = std::make_unique<Table>((old.mask + 1) * 2);
   for (const auto& entry : entries_) {
-    std::size_t i = entry->hash & table->mask;
+    std::size_t i = place_of(entry->hash) & table->mask;
     while (table->slots[i].load(std::memory_order_relaxed) != nullptr) i = (i + 1) & table->mask;
     table->slots[i].store(entry.get(), std::memory_order_relaxed);
   }
@@ -52,7 +46,7 @@ void NameTable::grow() {
 }
 
 bool NameTable::bind(std::string_view name, const Pid& pid, Pid* holder, const char** text) {
-  const std::uint64_t hash = hash_of(name);
+  const std::uint64_t hash = detail::hash_text(name);
   const std::lock_guard lock(mutex_);
   Entry* entry = find(name, hash);
   if (entry == nullptr) {
@@ -64,7 +58,7 @@ bool NameTable::bind(std::string_view name, const Pid& pid, Pid* holder, const c
     if (text != nullptr) *text = entry->name.c_str();
     entry->number.store(pid.number, std::memory_order_relaxed);
     Table& table = *tables_.back();
-    std::size_t i = hash & table.mask;
+    std::size_t i = place_of(hash) & table.mask;
     while (table.slots[i].load(std::memory_order_relaxed) != nullptr) i = (i + 1) & table.mask;
     table.slots[i].store(entry, std::memory_order_release);
     return true;
@@ -81,7 +75,7 @@ bool NameTable::bind(std::string_view name, const Pid& pid, Pid* holder, const c
 
 bool NameTable::unbind(std::string_view name, const Pid& pid) {
   const std::lock_guard lock(mutex_);
-  Entry* entry = find(name, hash_of(name));
+  Entry* entry = find(name, detail::hash_text(name));
   if (entry == nullptr || entry->number.load(std::memory_order_relaxed) != pid.number) return false;
   entry->number.store(0, std::memory_order_release);
   return true;

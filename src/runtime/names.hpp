@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include <coppice/message.hpp>
 #include <coppice/pid.hpp>
 
 namespace coppice::runtime {
@@ -29,8 +30,9 @@ class NameTable {
 
   [[nodiscard]] static bool is_acceptable(std::string_view name) noexcept;  // length, not reserved (PR-109)
 
-  // Any thread, no lock.
-  [[nodiscard]] Pid whereis(std::string_view name) const noexcept;
+  // Any thread, no lock. `hash` is detail::hash_text of the name: Name<S> has it as a constant.
+  [[nodiscard]] Pid whereis(std::string_view name, std::uint64_t hash) const noexcept;
+  [[nodiscard]] Pid whereis(std::string_view name) const noexcept { return whereis(name, detail::hash_text(name)); }
 
   // Any thread. Binds the name if it is free; else returns false and who has it.
   // `text`, if asked for, is the name for as long as the table lives.
@@ -50,7 +52,8 @@ class NameTable {
     std::size_t mask;
     std::vector<std::atomic<Entry*>> slots;
   };
-  [[nodiscard]] static std::uint64_t hash_of(std::string_view name) noexcept;
+  // Where the search for a name begins: the low bits of FNV alone are poor.
+  [[nodiscard]] static std::size_t place_of(std::uint64_t hash) noexcept { return hash ^ (hash >> 29); }
   [[nodiscard]] Entry* find(std::string_view name, std::uint64_t hash) const noexcept;
   void grow();
 

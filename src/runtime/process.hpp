@@ -187,6 +187,7 @@ struct WakeTimer : ShardTimer {
   WakeTimer() noexcept : ShardTimer(true) {}
   Signal signal;
   std::atomic<bool> queued{false};               // `signal` stands in some mailbox
+  std::atomic<std::uint64_t> armed_until{platform::never};  // written under the lock; never: it is not armed
   TimerShard* shard = nullptr;                   // where it was last armed; the owner's
   Process* process = nullptr;
   std::uint64_t number = 0;

@@ -48,15 +48,19 @@ void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
 
 // -- messages
 
+std::size_t high_water_mark_of(const Body& body) {
+  const Extension* extension = body.extension_.get();
+  return extension != nullptr && extension->high_water_mark != 0 ? extension->high_water_mark
+                                                                 : body.core->options().high_water_mark;
+}
+
 // The mark is reported when it is reached, and again only after the mailbox was half empty in between: a queue that swings
 // about its mark makes one report.
 void note_queue_growth(Process& process) {
   Body& body = *process.body;
   const std::uint32_t length = process.queue_length.load(std::memory_order_relaxed);
   if (length > body.queue_peak) body.queue_peak = length;
-  const Extension* extension = body.extension_.get();
-  const std::size_t mark = extension != nullptr && extension->high_water_mark != 0 ? extension->high_water_mark
-                                                                                   : body.core->options().high_water_mark;
+  const std::size_t mark = high_water_mark_of(body);
   if (body.above_mark) {
     if (length <= mark / 2) body.above_mark = false;
   } else if (length == mark) {
@@ -245,6 +249,17 @@ void take_call_watch(Process& process, CallWatch* watch) {
 
 }  // namespace
 
+bool take_first_message(Process& process, Signal* message) {
+  Body& body = *process.body;
+  if (body.above_mark || high_water_mark_of(body) <= 1) return false;
+  ++body.reductions;
+  message->next = message;
+  process.queue = message;
+  process.queue_length.store(1, std::memory_order_relaxed);
+  if (body.queue_peak == 0) body.queue_peak = 1;
+  return true;
+}
+
 // A `link_exit` node is either a LinkNode (the peer's own record of the link) or an ExitNode (the answer of the dead to
 // a link signal); the table says which.
 void act(Process& process, Signal* signal) {
@@ -294,7 +309,7 @@ void act(Process& process, Signal* signal) {
     }
     case SignalKind::reply: take_reply(process, static_cast<detail::CallNode*>(signal)); return;
     case SignalKind::wake:
-      process.body->extension().timer->queued.store(false, std::memory_order_release);
+      (void)process.body->extension().timer->queued.exchange(false, std::memory_order_acq_rel);  // see timers.hpp
       return;
     case SignalKind::inspect: {
       auto* node = static_cast<InspectNode*>(signal);

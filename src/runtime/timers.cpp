@@ -25,6 +25,7 @@ void TimerShard::arm(WakeTimer& timer, std::uint64_t deadline) {
   timer.shard = this;
   if (timer.armed() && timer.deadline == deadline) return;
   wheel_.insert(timer, deadline);
+  timer.armed_until.store(deadline, std::memory_order_relaxed);
   if (deadline < next_.load(std::memory_order_relaxed)) note_deadline();
 }
 
@@ -33,6 +34,7 @@ void TimerShard::disarm(WakeTimer& timer) {
   if (shard == nullptr) return;
   const std::lock_guard lock(shard->mutex_);
   shard->wheel_.cancel(timer);
+  timer.armed_until.store(base::TimerWheel::never, std::memory_order_relaxed);
 }
 
 void TimerShard::start(MessageTimer* timer, std::uint64_t deadline) {
@@ -137,6 +139,7 @@ void TimerShard::fire(std::uint64_t now) {
       base::TimerNode* next = node->next;
       if (static_cast<ShardTimer*>(node)->is_wake) {
         auto& timer = static_cast<WakeTimer&>(*node);
+        timer.armed_until.store(base::TimerWheel::never, std::memory_order_relaxed);
         if (!timer.queued.exchange(true, std::memory_order_acq_rel)) push_wake(core_, timer);
       } else {
         auto* timer = static_cast<MessageTimer*>(node);

@@ -9,10 +9,26 @@
 #include "runtime/worker.hpp"
 
 namespace coppice::runtime {
+namespace {
+
+// Will the process's own timer wake it by `deadline` without being touched? See timers.hpp.
+bool timer_is_set(const Process& process, platform::Nanoseconds deadline) {
+  const Extension* extension = process.body->extension_.get();
+  return extension != nullptr && extension->timer != nullptr &&
+         extension->timer->armed_until.load(std::memory_order_relaxed) <= deadline;
+}
+
+}  // namespace
+
 void arm_wake_timer(Process& process, platform::Nanoseconds deadline) {
+  if (timer_is_set(process, deadline)) return;
+  prepare_wake_timer(process);
+  this_worker()->timers().arm(*process.body->extension_->timer, deadline);
+}
+
+void prepare_wake_timer(Process& process) {
   Extension& extension = process.body->extension();
   if (extension.timer == nullptr) extension.timer = make_wake_timer(process);
-  this_worker()->timers().arm(*extension.timer, deadline);
 }
 
 bool must_not_wait(const Process& process) {
@@ -20,9 +36,9 @@ bool must_not_wait(const Process& process) {
   return body.dying || (body.leaving != Leave::no && std::uncaught_exceptions() > 0);
 }
 
-void leave_if_due(Process& process) {
+void leave_now(Process& process) {
   Body& body = *process.body;
-  if (body.leaving == Leave::no || must_not_wait(process)) return;
+  if (must_not_wait(process)) return;
   if (++body.swallows > swallows_max) {
     body.core->warn("process " + body.core->describe(body.pid) + " swallowed its exit " +
                     std::to_string(swallows_max) + " times: its stack is abandoned");
@@ -49,9 +65,9 @@ void take_in(Process& process) {
 bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline) {
   if (must_not_wait(process)) return false;
   leave_if_due(process);
-  Core& core = core_of(process);
-  if (deadline != platform::never) {
-    if (core.world().now() >= deadline) return false;
+  // While the timer is set the clock need not be read: if the deadline has passed, the timer is due.
+  if (deadline != platform::never && (deadline == passed || !timer_is_set(process, deadline))) {
+    if (deadline == passed || core_of(process).world().now() >= deadline) return false;
     arm_wake_timer(process, deadline);
   }
   ++process.body->reductions;
@@ -67,6 +83,7 @@ bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline) {
 platform::Nanoseconds deadline_of(Process& process, WaitTime timeout) {
   if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
   if (timeout.is_infinite()) return platform::never;
+  if (timeout.nanoseconds() == 0) return passed;
   const platform::Nanoseconds now = core_of(process).world().now();
   const auto delay = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
   return delay >= platform::never - now ? platform::never - 1 : now + delay;

@@ -35,17 +35,24 @@ bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline);
 
 // Takes in what has arrived, then throws LeaveStack if the process is leaving and its stack is not being unwound.
 void take_in(Process& process);
-void leave_if_due(Process& process);
+[[gnu::cold]] void leave_now(Process& process);
+inline void leave_if_due(Process& process) {
+  if (process.body->leaving != Leave::no) [[unlikely]] leave_now(process);
+}
 
 // Is the process on its way out, so that a wait must return at once?
 [[nodiscard]] bool must_not_wait(const Process& process);
 
 [[noreturn]] void leave(Process& process, const ExitReason& reason, Leave how);
 
-// Arms the process's own timer: at that time it gets a wake signal, which ends any wait.
+// Arms the process's own timer: at that time, or earlier, it gets a wake signal, which ends any wait.
 void arm_wake_timer(Process& process, platform::Nanoseconds deadline);
+// Makes the memory for it, if it has none yet: arming cannot fail afterwards.
+void prepare_wake_timer(Process& process);
 
-// now + timeout, or `never`. `{badarg, text}` for a negative one.
+// now + timeout, or `never`; `passed`, which is earlier than any time, for a timeout of 0. `{badarg, text}` for a negative
+// one.
+inline constexpr platform::Nanoseconds passed = 0;
 [[nodiscard]] platform::Nanoseconds deadline_of(Process& process, WaitTime timeout);
 
 }  // namespace coppice::runtime

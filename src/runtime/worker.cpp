@@ -118,7 +118,7 @@ void Worker::run_loop() {
 void Worker::run_turn(Process& process) {
   platform::Stack* to = process.stack;
   const std::uint8_t wanted = process.body->size_class;
-  turns.fetch_add(1, std::memory_order_relaxed);
+  count_turn();
   if (to != nullptr) {
     process.stack = nullptr;
     current_ = &process;
@@ -158,7 +158,7 @@ bool Worker::switch_away(Leaving how, void* job) {
     next->stack = nullptr;
     me->current_ = next;
     me->running_number.store(next->serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    me->turns.fetch_add(1, std::memory_order_relaxed);
+    me->count_turn();
   } else {
     to = me->take_stack(0);
     if (to == nullptr) {

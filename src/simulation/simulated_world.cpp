@@ -126,7 +126,7 @@ class SimulatedWorld::Handle final : public platform::Thread {
 // -- construction and run ---------------------------------------------------------------------------------------------
 
 SimulatedWorld::SimulatedWorld(SimulatedWorldOptions options)
-    : World(true),
+    : World(true, 0),
       options_(std::move(options)),
       os_thread_(this_os_thread()),
       schedule_(options_.seed),
@@ -330,7 +330,7 @@ void SimulatedWorld::leave(SimulatedThread& self, SimulatedThread* next) {
   running_ = &self;
 }
 
-void SimulatedWorld::interleave() {
+void SimulatedWorld::interleave_by_seed() {
   check_os_thread("interleave");
   if (running_ == nullptr) return;
   SimulatedThread& self = *running_;
@@ -444,7 +444,7 @@ std::uint64_t SimulatedWorld::random() {
   return number;
 }
 
-std::uint32_t SimulatedWorld::choose(Choice what, std::uint32_t alternatives, std::uint32_t policy) {
+std::uint32_t SimulatedWorld::choose_by_seed(Choice what, std::uint32_t alternatives, std::uint32_t policy) {
   check_os_thread("choose");
   return decide(what, alternatives, policy);
 }

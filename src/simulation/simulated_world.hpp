@@ -87,16 +87,21 @@ class SimulatedWorld final : public platform::World {
 
   // -- the seam ---------------------------------------------------------------------------------------------------
   [[nodiscard]] platform::Nanoseconds now() override;
+  [[nodiscard]] platform::Nanoseconds last_tick() override { return now(); }
   [[nodiscard]] std::chrono::system_clock::time_point system_now() override;
   [[nodiscard]] std::uint64_t random() override;
-  [[nodiscard]] std::uint32_t choose(platform::Choice what, std::uint32_t alternatives, std::uint32_t policy) override;
-  void interleave() override;  // does nothing outside run()
   [[nodiscard]] std::unique_ptr<platform::Thread> start_thread(std::string name, std::function<void()> body) override;
   unsigned hardware_threads() override { return options_.hardware_threads; }
   bool park(platform::Parker& parker, platform::Nanoseconds deadline) override;
   void unpark(platform::Parker& parker) override;
   void follow_thread_local(void*& (*slot)()) override;
 
+ protected:
+  [[nodiscard]] std::uint32_t choose_by_seed(platform::Choice what, std::uint32_t alternatives,
+                                             std::uint32_t policy) override;
+  void interleave_by_seed() override;  // does nothing outside run()
+
+ public:
   // -- what a run can be compared by --------------------------------------------------------------------------------
   [[nodiscard]] std::uint64_t seed() const noexcept { return options_.seed; }
   [[nodiscard]] std::uint64_t decision_hash() const noexcept { return hash_; }
