@@ -30,6 +30,10 @@ class World;
 }
 inline namespace v1 {
 
+// Whether a call to an idle server hands the caller's thread to it (docs/internals/hand_off.md). Nothing but the clock can
+// tell: this is for tests and measurements. In a simulation `automatic` leaves each case to the seed.
+enum class HandOff : std::uint8_t { automatic, always, never };
+
 struct RuntimeOptions {
   unsigned schedulers = 0;                         // worker threads; 0: one for each core that we may use
   std::size_t stack_size = 256 * 1024;             // bytes of address space of a stack, guard included
@@ -40,6 +44,7 @@ struct RuntimeOptions {
   std::chrono::milliseconds long_schedule{200};    // a handler that holds its worker longer is reported; 0: never
   bool detect_deadlocks = true;                    // a call that closes a cycle fails at once with the path
   unsigned blocking_threads_max = 64;              // threads of blocking(...); more callers queue
+  HandOff hand_off = HandOff::automatic;           // calls to idle servers
 };
 
 // What a shutdown had to do.

@@ -10,6 +10,10 @@
 // walks; of several that close a cycle together at least the last to store sees the whole of it. Whoever sees a cycle
 // takes the runtime's mutex, walks again, and if it still stands clears its own edge and fails; the next one, under the
 // mutex, finds the cycle open. So exactly one fails.
+//
+// An idle server is claimed, and then the call may go by hand-off: hand_off.hpp. The edge to it is noted with release only:
+// the walks that it must be seen by follow an edge of the server itself. Before the server gets one the caller's edge is
+// confirmed (seq_cst), so the argument above holds for all edges that are part of a cycle.
 #include <coppice/call.hpp>
 #include <coppice/server_name.hpp>
 
@@ -19,6 +23,7 @@
 #include "platform/fault.hpp"
 #include "runtime/call_wait.hpp"
 #include "runtime/core.hpp"
+#include "runtime/hand_off.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/plain.hpp"
 #include "runtime/wait.hpp"
@@ -67,6 +72,7 @@ struct CoreOfCaller {
 };
 
 void send_back(detail::CallNode* node) noexcept {
+  if (Worker* here = this_worker(); here != nullptr && here->answer_hand_off(node)) return;
   const CoreOfCaller caller(*node);
   node->table = node->reply_table;
   if (caller.core == nullptr) {
@@ -108,6 +114,15 @@ std::optional<ExitReason> publish_edge(Core& core, Body& body, const Pid& callee
   if (path.empty()) return std::nullopt;
   sight.callee.store(0, std::memory_order_seq_cst);
   return ExitReason(tuple(Atom("deadlock"), path));
+}
+
+// Notes the edge to an idle server that the caller has claimed. It closes no cycle: an idle server has no edge, and gets
+// one only in a turn that begins after this. The release suffices for as long as the server makes no call itself: see
+// confirm_edge.
+void note_edge(Core& core, const Body& body, const Pid& callee) {
+  Sight& sight = core.table().sight(*body.line);
+  sight.call_id.store(body.call_id, std::memory_order_relaxed);
+  sight.callee.store(callee.number, std::memory_order_release);
 }
 
 void note_facts(Core& core, const detail::CallTarget& target, const detail::TypeIdentity& request,
@@ -186,6 +201,13 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
   node->call_id = body.call_id;
   // An inspection is no edge: whoever waits, in a call too, answers it at once.
   const bool is_edge = core.is_local(target.pid) && node->table->kind != SignalKind::inspect;
+  if (Process* server = is_edge ? claim_waiting(core, target.pid) : nullptr) {
+    note_edge(core, body, target.pid);
+    take_at_once(*server, std::exchange(owner.node, nullptr));
+    hand_off_or_schedule(process, *server, node, times.deadline);
+    end_of_call(process, target, request, times, outcome);
+    return outcome;
+  }
   if (is_edge) {
     if (auto deadlock = publish_edge(core, body, target.pid)) {
       outcome.cause = *deadlock;
@@ -207,7 +229,9 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
 
 // -- waiting for an answer ---------------------------------------------------------------------------------------------
 
+// Whoever waits for an answer lets go of the caller that handed its thread over.
 AwaitedCall::AwaitedCall(Process& process) : process_(process) {
+  this_worker()->end_hand_off_before_wait();
   Body& body = *process.body;
   if (++body.call_id == 0) body.call_id = 1;
   body.awaited_call = body.call_id;
@@ -260,6 +284,11 @@ void await_outcome(Process& process, platform::Nanoseconds deadline, detail::Cal
     in_time = wait_once(process, WaitFor::signals, deadline);
     if (!in_time) take_in(process);  // GS-043: a last look
   }
+}
+
+void confirm_edge(Process& caller, std::uint64_t callee) noexcept {
+  std::atomic<std::uint64_t>& edge = core_of(caller).table().sight(caller).callee;
+  edge.compare_exchange_strong(callee, callee, std::memory_order_seq_cst, std::memory_order_relaxed);
 }
 
 void Core::end_call_watch(detail::CallNode& node) noexcept { end_watch(*this, node); }

@@ -21,6 +21,10 @@ class AwaitedCall {
   Process& process_;
 };
 
+// Makes a noted edge one that takes part in the search for deadlocks: the caller's, before its callee may get an edge of its
+// own. Does nothing if the call was released or answered meanwhile.
+void confirm_edge(Process& caller, std::uint64_t callee) noexcept;
+
 // Waits for the awaited answer: sets outcome.node, or outcome.cause (`timeout` after the deadline).
 void await_outcome(Process& process, platform::Nanoseconds deadline, detail::CallOutcome& outcome);
 

@@ -47,6 +47,17 @@ bool push(Core& core, const Pid& to, Signal* signal) {
   return push_to_line(core, core.table().line(to), to.number, signal, is_message(signal));
 }
 
+Process* claim_waiting(Core& core, const Pid& pid) noexcept {
+  Process& process = core.table().line(pid);
+  std::uint64_t word = process.head.load(std::memory_order_acquire);
+  if (process.serial.load(std::memory_order_acquire) != pid.number) return nullptr;
+  const std::uint64_t tag = head::tag_of(pid.number);
+  if (word != (tag | head::waiting) || is_bounded(process.flags.load(std::memory_order_relaxed))) return nullptr;
+  const bool claimed =
+      process.head.compare_exchange_strong(word, tag, std::memory_order_acq_rel, std::memory_order_relaxed);
+  return claimed ? &process : nullptr;
+}
+
 void take_at_once(Process& process, Signal* message) {
   if (process.queue == nullptr && take_first_message(process, message)) [[likely]] return;
   std::uint64_t word = process.head.load(std::memory_order_relaxed);

@@ -61,7 +61,10 @@ bool intake(Process& process);
   return oldest;
 }
 
-// By the new owner of a process that waited for any message and had nothing in its head: an ordinary message, as if it had been pushed and taken in. A queue that is not empty,
+// Becomes the owner of a process that waits for any message and has nothing in its head. Null, and nothing has changed,
+// if it is not so, or if its mailbox is bounded. The new owner gives it something to do, then schedules it.
+[[nodiscard]] Process* claim_waiting(Core& core, const Pid& pid) noexcept;
+// By the owner of such a process: an ordinary message, as if it had been pushed and taken in. A queue that is not empty,
 // and a high-water mark, are for the receiver itself: then it is pushed.
 void take_at_once(Process& process, Signal* message);
 

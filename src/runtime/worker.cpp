@@ -95,6 +95,7 @@ void Worker::run_loop() {
   for (;;) {
     Worker* me = this_worker();
     Process* process = std::exchange(me->next_, nullptr);
+    if (process == nullptr && me->hand_off_.caller != nullptr) process = me->end_hand_off();
     if (process == nullptr) process = me->pick();
     if (process == nullptr) process = me->idle();
     if (process == nullptr) return;
@@ -149,6 +150,7 @@ void Worker::run_turn(Process& process) {
 
 bool Worker::switch_away(Leaving how, void* job) {
   Worker* me = this_worker();
+  if (me->hand_off_.caller != nullptr) me->settle_hand_off();
   Process* process = me->current_;
   platform::Stack* from = me->stack_;
   Process* next = me->pick();
@@ -183,6 +185,7 @@ bool Worker::switch_away(Leaving how, void* job) {
 
 void Worker::abandon_stack() {
   Worker* me = this_worker();
+  if (me->hand_off_.caller != nullptr) me->settle_hand_off();
   (void)platform::take_exception_state();
   platform::Stack* from = me->stack_;
   platform::Stack* to = me->take_stack(0);
@@ -208,21 +211,20 @@ void Worker::finish_switch() {
     case Leaving::foreign:
       if (!static_cast<detail::ForeignWaitState*>(done.job)->park()) schedule_last(*done.process);
       return;
-    case Leaving::waiting:
-    case Leaving::call_wait: {
-      Process& process = *done.process;
-      std::uint64_t word = process.head.load(std::memory_order_relaxed);
-      const std::uint64_t bits = done.how == Leaving::waiting ? head::waiting : head::waiting | head::call_wait;
-      // A message that has come meanwhile does not end a call wait, and the process has looked at it already or will
-      // when it is woken; but a signal hidden below it would: so any news fails the commit.
-      if ((word & head::pointer_bits) == 0 &&
-          process.head.compare_exchange_strong(word, word | bits, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-        return;
-      }
-      schedule_last(process);
-      return;
-    }
+    case Leaving::waiting: commit_wait(*done.process, head::waiting); return;
+    case Leaving::call_wait: commit_wait(*done.process, head::waiting | head::call_wait); return;
   }
+}
+
+// A message that has come meanwhile does not end a call wait, and the process has looked at it already or will when it is
+// woken; but a signal hidden below it would: so any news fails the commit.
+void Worker::commit_wait(Process& process, std::uint64_t bits) {
+  std::uint64_t word = process.head.load(std::memory_order_relaxed);
+  if ((word & head::pointer_bits) == 0 &&
+      process.head.compare_exchange_strong(word, word | bits, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    return;
+  }
+  schedule_last(process);
 }
 
 // -- stacks
@@ -278,7 +280,8 @@ void Worker::schedule_from_outside(Process& process) {
 }
 
 bool Worker::others_wait() const noexcept {
-  return run_next_ != nullptr || !pinned_.empty() || !ring_.empty() || !inbox_.empty() || !core_.overflow().empty();
+  const bool answered = hand_off_.caller != nullptr && hand_off_.node == nullptr;
+  return answered || run_next_ != nullptr || !pinned_.empty() || !ring_.empty() || !inbox_.empty() || !core_.overflow().empty();
 }
 
 Process* Worker::pick_from_queues(std::uint32_t first) {

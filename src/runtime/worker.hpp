@@ -44,6 +44,13 @@ enum class Leaving : std::uint8_t {
   released    // a stack that is not of the default size, done with: back to the pool
 };
 
+// A call by hand-off that is under way on a worker: hand_off.hpp.
+struct HandOffUnderWay {
+  Process* caller = nullptr;             // null: none is
+  const detail::CallNode* node = nullptr;  // its envelope; null once it is answered
+  platform::Nanoseconds deadline = 0;
+};
+
 class Worker {
  public:
   Worker(Core& core, std::uint32_t id);
@@ -72,6 +79,18 @@ class Worker {
   static bool switch_away(Leaving how, void* job = nullptr);
   // The current process is dead and its stack must not be used again: goes on elsewhere, for ever.
   [[noreturn]] static void abandon_stack();
+
+  // -- calls by hand-off: hand_off.hpp
+  [[nodiscard]] bool may_hand_off();
+  // Leaves the current stack, runs the turn of `server`, which the caller has claimed, and returns when the caller goes on.
+  // Returns false, at once, if there is no stack to go on with.
+  static bool hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline);
+  // By the server that is about to wait for an answer itself.
+  void end_hand_off_before_wait() {
+    if (hand_off_.caller != nullptr) settle_hand_off();
+  }
+  // The answer to a call: true if it was the one under way, which was given its answer.
+  bool answer_hand_off(detail::CallNode* node) noexcept;
 
   // -- making processes runnable: this worker's thread only
   void schedule_here(Process& process);       // the run-next slot by policy
@@ -102,6 +121,9 @@ class Worker {
   platform::Stack* take_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
   void run_turn(Process& process);
+  void settle_hand_off();
+  Process* end_hand_off();
+  void commit_wait(Process& process, std::uint64_t bits);
   // Written by this thread only, so that it needs no read-modify-write.
   void count_turn() noexcept { turns.store(turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
 
@@ -113,6 +135,8 @@ class Worker {
   Process* next_ = nullptr;              // for the loop that is switched to
   Process* run_next_ = nullptr;
   std::uint32_t run_next_streak_ = 0;
+  HandOffUnderWay hand_off_;
+  std::uint32_t hand_off_streak_ = 0;
   std::uint32_t ticks_ = 0;
   std::uint32_t queue_picks_ = 0;
   ProcessList pinned_;

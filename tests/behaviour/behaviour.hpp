@@ -26,8 +26,17 @@ inline std::uint64_t seeds() {
   return text == nullptr ? 200 : std::strtoull(text, nullptr, 10);
 }
 
+// COPPICE_HAND_OFF=always or never forces the way in which idle servers are called, in all tests that leave it open.
+inline coppice::RuntimeOptions with_hand_off(coppice::RuntimeOptions options) {
+  const char* text = std::getenv("COPPICE_HAND_OFF");
+  if (text == nullptr || options.hand_off != coppice::HandOff::automatic) return options;
+  if (std::string(text) == "always") options.hand_off = coppice::HandOff::always;
+  if (std::string(text) == "never") options.hand_off = coppice::HandOff::never;
+  return options;
+}
+
 inline void on_threads(const std::function<void()>& body, const coppice::RuntimeOptions& options = {}) {
-  coppice::RuntimeOptions two = options;
+  coppice::RuntimeOptions two = with_hand_off(options);
   if (two.schedulers == 0) two.schedulers = 2;
   coppice::Runtime runtime(two);
   const coppice::Runtime::Scope scope(runtime);
@@ -51,7 +60,7 @@ inline void in_simulation(const std::function<void()>& body, const coppice::Runt
         EXPECT_EQ(simulation.timers_left(), 0u);
         if (::testing::Test::HasFailure()) throw std::runtime_error("seed " + std::to_string(simulation.seed()));
       },
-      {.schedulers = options.schedulers == 0 ? 3 : options.schedulers, .runtime = options});
+      {.schedulers = options.schedulers == 0 ? 3 : options.schedulers, .runtime = with_hand_off(options)});
 }
 
 }  // namespace behaviour

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/hand_off.hpp"
+
+#include <utility>
+
+#include "runtime/call_wait.hpp"
+#include "runtime/core.hpp"
+#include "runtime/mailbox.hpp"
+#include "runtime/wait.hpp"
+
+namespace coppice::runtime {
+namespace {
+
+// Whether anything stands against it, apart from the worker's own affairs.
+//   - A server that waits in mid-handler holds a stack, and one that asked for a stack of its own size needs that.
+//   - A caller that may go on on another worker might have to while its server still runs.
+//   - What has arrived for the caller must be taken in before it waits: the queued path does.
+//   - A deadline that has passed is a timeout, though the server be idle.
+bool is_fit(const Process& caller, const Process& server, platform::Nanoseconds deadline) {
+  return server.stack == nullptr && server.body->size_class == 0 && !caller.body->migratable && deadline != passed &&
+         (caller.head.load(std::memory_order_relaxed) & head::pointer_bits) == 0;
+}
+
+bool is_wanted(Core& core) {
+  switch (core.options().hand_off) {
+    case HandOff::always: return true;
+    case HandOff::never: return false;
+    case HandOff::automatic: break;
+  }
+  return core.world().choose(platform::Choice::hand_off, 2, 1) != 0;
+}
+
+}  // namespace
+
+void hand_off_or_schedule(Process& caller, Process& server, const detail::CallNode* node,
+                          platform::Nanoseconds deadline) {
+  Core& core = core_of(caller);
+  if (!is_fit(caller, server, deadline) || !this_worker()->may_hand_off() || !is_wanted(core)) {
+    confirm_edge(caller, node->callee.number);
+    core.schedule(server);
+    return;
+  }
+  Body& body = *caller.body;
+  ++body.reductions;
+  body.in_wait = true;
+  if (Worker::hand_off(server, node, deadline)) {
+    intake(caller);
+  } else {
+    confirm_edge(caller, node->callee.number);
+    core.schedule(server);
+  }
+  body.in_wait = false;
+  leave_if_due(caller);
+}
+
+// -- the worker's part
+
+// A caller that always finds its servers idle would never let others run: now and then it looks whether there are any, as
+// the run-next slot does. Then it and its server queue behind them.
+bool Worker::may_hand_off() {
+  if (++hand_off_streak_ < run_next_streak_max) return true;
+  hand_off_streak_ = 0;
+  if (timers_.next_deadline() != base::TimerWheel::never) timers_.fire(core_.world().now());
+  if (!others_wait()) return true;
+  run_next_streak_ = run_next_streak_max;
+  return false;
+}
+
+bool Worker::hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline) {
+  Worker* me = this_worker();
+  platform::Stack* to = me->take_stack(0);
+  if (to == nullptr) return false;
+  // As if the server had been put into the run-next slot.
+  if (Process* displaced = std::exchange(me->run_next_, nullptr)) me->schedule_last(*displaced);
+  Process* process = me->current_;
+  platform::Stack* from = me->stack_;
+  from->exceptions = platform::take_exception_state();
+  from->home = me->id_;
+  from->owner = process;
+  process->stack = from;
+  me->hand_off_ = {process, node, deadline};
+  me->next_ = &server;
+  me->current_ = nullptr;
+  me->stack_ = to;
+  me = static_cast<Worker*>(platform::switch_context(from->context, to->context, me));
+  me->finish_switch();
+  platform::put_exception_state(from->exceptions);
+  return true;
+}
+
+// What take_reply does with an answer that is taken in. Nobody else writes to the edge: who could has the envelope.
+bool Worker::answer_hand_off(detail::CallNode* node) noexcept {
+  if (hand_off_.node != node) return false;
+  hand_off_.node = nullptr;
+  Process& caller = *hand_off_.caller;
+  node->table = node->reply_table;
+  ++caller.body->reductions;
+  caller.body->reply = node;
+  core_.table().sight(caller).callee.store(0, std::memory_order_release);
+  return true;
+}
+
+// Step 3b; or, if it has been answered, the end of 3a for a server that goes on to wait.
+void Worker::settle_hand_off() {
+  const HandOffUnderWay done = std::exchange(hand_off_, {});
+  if (done.node == nullptr) {
+    schedule_here(*done.caller);
+    return;
+  }
+  confirm_edge(*done.caller, done.node->callee.number);
+  if (done.deadline != platform::never) arm_wake_timer(*done.caller, done.deadline);
+  commit_wait(*done.caller, head::waiting | head::call_wait);
+}
+
+// After the server's turn: whoever goes on next, if it is the caller.
+Process* Worker::end_hand_off() {
+  if (hand_off_.node != nullptr) {
+    settle_hand_off();
+    return nullptr;
+  }
+  return std::exchange(hand_off_, {}).caller;
+}
+
+}  // namespace coppice::runtime
