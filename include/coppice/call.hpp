@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -155,7 +156,9 @@ struct CallTarget {
 struct CallOutcome {
   CallNode* node = nullptr;   // the envelope with its reply; null if the call failed
   ExitReason cause;           // why it failed: the bare `noproc`, `timeout`, ...
-  CallFailure facts;
+  std::unique_ptr<CallFailure> facts;  // of a call that failed
+
+  [[nodiscard]] CallFailure taken_facts() { return facts != nullptr ? std::move(*facts) : CallFailure{}; }
 };
 
 // Makes the call in `node` and waits for its end. Any thread; a foreign one blocks. Consumes the node if it fails.

@@ -84,7 +84,7 @@ StartOutcome start_generic(runtime::Process& parent, MakeBody make_body, void* c
   Reference monitor_reference;
   detail::CallOutcome answer;
   {
-    const runtime::AwaitedCall awaited(parent);
+    const runtime::AwaitedCall awaited(*runtime::this_worker(), parent);
     StartNode* node = new_start_node();
     node->caller = parent.body->pid;
     node->call_id = parent.body->call_id;

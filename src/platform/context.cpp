@@ -33,12 +33,6 @@
 namespace coppice::platform {
 namespace {
 
-struct Transfer {
-  Context* from;
-  Context* to;
-  void* argument;
-};
-
 #if COPPICE_ASAN
 // Destroys the fake stack of a context that will never run again. Not instrumented, because in the middle of it this
 // thread has no fake stack of its own and wrong bounds.

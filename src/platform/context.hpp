@@ -25,6 +25,13 @@ struct Context {
   ContextEntry entry = nullptr;  // what make_context was told; null for an adopted thread
 };
 
+// What a switch puts on the stack that it leaves. For context.cpp and switch_here.hpp.
+struct Transfer {
+  Context* from;
+  Context* to;
+  void* argument;
+};
+
 // Makes `context` ready to enter `entry` at the next switch to it, on the stack [low, low + size). A context that was
 // made before, on the same stack, may be made anew at any time while suspended: what stood on the stack is forgotten
 // without unwinding (and unpoisoned for AddressSanitizer). Any thread; the caller stands on another stack.

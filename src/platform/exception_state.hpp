@@ -7,10 +7,14 @@
 
 namespace coppice::platform {
 
+// The head of `__cxa_eh_globals` as the Itanium C++ ABI lays it out (section 2.2.2).
 struct ExceptionState {
   void* caught = nullptr;
   unsigned int uncaught = 0;
 };
+
+// Where the calling thread keeps its state: one place for the life of the thread, which nobody may use on another one.
+[[nodiscard]] ExceptionState& exception_state_of_thread() noexcept;
 
 // Returns the calling thread's state and leaves an empty one. Never inlined: the thread may change across a switch.
 [[nodiscard]] ExceptionState take_exception_state() noexcept;

@@ -127,20 +127,22 @@ void note_edge(Core& core, const Body& body, const Pid& callee) {
 
 void note_facts(Core& core, const detail::CallTarget& target, const detail::TypeIdentity& request,
                 detail::CallOutcome& outcome) {
-  outcome.facts.request = request.name;
-  outcome.facts.pid = target.pid;
+  outcome.facts = std::make_unique<CallFailure>();
+  CallFailure& facts = *outcome.facts;
+  facts.request = request.name;
+  facts.pid = target.pid;
   const Term shown = target.shown();
-  outcome.facts.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
+  facts.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
   if (!core.is_local(target.pid)) return;
   const Process& line = core.table().line(target.pid);
   const Sight& sight = core.table().sight(line);
-  outcome.facts.queue_length = line.queue_length.load(std::memory_order_relaxed);
+  facts.queue_length = line.queue_length.load(std::memory_order_relaxed);
   const detail::TypeIdentity* handling = sight.handling.load(std::memory_order_relaxed);
   if (line.serial.load(std::memory_order_acquire) != target.pid.number) {
-    outcome.facts.queue_length = 0;
+    facts.queue_length = 0;
     return;
   }
-  if (handling != nullptr) outcome.facts.doing = handling->name;
+  if (handling != nullptr) facts.doing = handling->name;
 }
 
 struct Times {
@@ -166,13 +168,14 @@ void end_of_call(Process& process, const detail::CallTarget& target, const detai
   Core& core = core_of(process);
   await_outcome(process, times.deadline, outcome);
   if (outcome.node != nullptr) [[likely]] return;
-  const platform::Nanoseconds now = core.world().now();
-  outcome.facts.waited = std::chrono::nanoseconds(now > times.begin ? now - times.begin : 0);
   note_facts(core, target, request, outcome);
+  const platform::Nanoseconds now = core.world().now();
+  outcome.facts->waited = std::chrono::nanoseconds(now > times.begin ? now - times.begin : 0);
 }
 
-detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& target, detail::CallNode* node,
+detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& target, detail::CallNode* node,
                                     const detail::TypeIdentity& request, WaitTime timeout) {
+  Process& process = *here.current();
   Body& body = *process.body;
   Core& core = *body.core;
   detail::CallOutcome outcome;
@@ -183,7 +186,8 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
     }
   } owner{node};
   if (must_not_wait(process)) {
-    outcome.facts.request = request.name;
+    outcome.facts = std::make_unique<CallFailure>();
+    outcome.facts->request = request.name;
     outcome.cause = body.reason;
     return outcome;
   }
@@ -195,7 +199,7 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
     note_facts(core, target, request, outcome);
     return outcome;
   }
-  const AwaitedCall awaited(process);
+  const AwaitedCall awaited(here, process);
   node->caller = body.pid;
   node->callee = target.pid;
   node->call_id = body.call_id;
@@ -204,7 +208,7 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
   if (Process* server = is_edge ? claim_waiting(core, target.pid) : nullptr) {
     note_edge(core, body, target.pid);
     take_at_once(*server, std::exchange(owner.node, nullptr));
-    hand_off_or_schedule(process, *server, node, times.deadline);
+    hand_off_or_schedule(here, process, *server, node, times.deadline);
     end_of_call(process, target, request, times, outcome);
     return outcome;
   }
@@ -230,8 +234,8 @@ detail::CallOutcome call_in_process(Process& process, const detail::CallTarget& 
 // -- waiting for an answer ---------------------------------------------------------------------------------------------
 
 // Whoever waits for an answer lets go of the caller that handed its thread over.
-AwaitedCall::AwaitedCall(Process& process) : process_(process) {
-  this_worker()->end_hand_off_before_wait();
+AwaitedCall::AwaitedCall(Worker& here, Process& process) : process_(process) {
+  here.end_hand_off_before_wait();
   Body& body = *process.body;
   if (++body.call_id == 0) body.call_id = 1;
   body.awaited_call = body.call_id;
@@ -365,8 +369,9 @@ void watch_call(CallNode* node) {
 }
 
 CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIdentity& request, WaitTime timeout) {
-  if (runtime::Process* process = runtime::current_process()) {
-    return runtime::call_in_process(*process, target, node, request, timeout);
+  runtime::Worker* here = runtime::this_worker();
+  if (here != nullptr && here->current() != nullptr) {
+    return runtime::call_in_process(*here, target, node, request, timeout);
   }
   CallOutcome outcome;
   bool started = false;
@@ -379,7 +384,7 @@ CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIde
     started = true;
     // Should the proxy be killed while it waits, this is what the caller gets.
     outcome.cause = ExitReason::shutdown();
-    outcome = runtime::call_in_process(*runtime::current_process(), target, node, request, timeout);
+    outcome = runtime::call_in_process(*runtime::this_worker(), target, node, request, timeout);
   });
   if (!started) {
     node->table->destroy(node);
@@ -404,7 +409,7 @@ void throw_call_failure(const CallTarget& target, Term request, WaitTime timeout
   const Term module = Term(Atom(target.module));
   Term arguments = Term::list_of({target.shown(), std::move(request), timeout_term(timeout)});
   Term call = tuple(module, Atom(target.function), std::move(arguments));
-  throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), std::move(outcome.facts));
+  throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), outcome.taken_facts());
 }
 
 }  // namespace detail

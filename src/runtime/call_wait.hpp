@@ -12,7 +12,7 @@ namespace coppice::runtime {
 // way the process leaves its wait, it awaits nothing afterwards, and a late answer is dropped.
 class AwaitedCall {
  public:
-  explicit AwaitedCall(Process& process);
+  AwaitedCall(Worker& here, Process& process);  // the worker that runs it
   ~AwaitedCall();
   AwaitedCall(const AwaitedCall&) = delete;
   AwaitedCall& operator=(const AwaitedCall&) = delete;

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "platform/switch_here.hpp"
 #include "runtime/call_wait.hpp"
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
@@ -32,33 +33,28 @@ bool is_wanted(Core& core) {
 
 }  // namespace
 
-void hand_off_or_schedule(Process& caller, Process& server, const detail::CallNode* node,
+void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node,
                           platform::Nanoseconds deadline) {
   Core& core = core_of(caller);
-  if (!is_fit(caller, server, deadline) || !this_worker()->may_hand_off() || !is_wanted(core)) {
-    confirm_edge(caller, node->callee.number);
-    core.schedule(server);
-    return;
-  }
   Body& body = *caller.body;
-  ++body.reductions;
-  body.in_wait = true;
-  if (Worker::hand_off(server, node, deadline)) {
-    intake(caller);
-  } else {
-    confirm_edge(caller, node->callee.number);
-    core.schedule(server);
+  if (is_fit(caller, server, deadline) && here.may_hand_off() && is_wanted(core)) {
+    body.in_wait = true;
+    const bool done = here.hand_off(server, node, deadline);
+    if (done) intake(caller);
+    body.in_wait = false;
+    if (done) {
+      ++body.reductions;
+      leave_if_due(caller);
+      return;
+    }
   }
-  body.in_wait = false;
-  leave_if_due(caller);
+  confirm_edge(caller, node->callee.number);
+  core.schedule(server);
 }
 
 // -- the worker's part
 
-// A caller that always finds its servers idle would never let others run: now and then it looks whether there are any, as
-// the run-next slot does. Then it and its server queue behind them.
-bool Worker::may_hand_off() {
-  if (++hand_off_streak_ < run_next_streak_max) return true;
+bool Worker::nobody_else_waits() {
   hand_off_streak_ = 0;
   if (timers_.next_deadline() != base::TimerWheel::never) timers_.fire(core_.world().now());
   if (!others_wait()) return true;
@@ -67,24 +63,23 @@ bool Worker::may_hand_off() {
 }
 
 bool Worker::hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline) {
-  Worker* me = this_worker();
-  platform::Stack* to = me->take_stack(0);
+  platform::Stack* to = take_stack(0);
   if (to == nullptr) return false;
   // As if the server had been put into the run-next slot.
-  if (Process* displaced = std::exchange(me->run_next_, nullptr)) me->schedule_last(*displaced);
-  Process* process = me->current_;
-  platform::Stack* from = me->stack_;
-  from->exceptions = platform::take_exception_state();
-  from->home = me->id_;
+  if (Process* displaced = std::exchange(run_next_, nullptr)) schedule_last(*displaced);
+  Process* process = current_;
+  platform::Stack* from = stack_;
+  from->exceptions = std::exchange(*exceptions_, {});
+  from->home = id_;
   from->owner = process;
   process->stack = from;
-  me->hand_off_ = {process, node, deadline};
-  me->next_ = &server;
-  me->current_ = nullptr;
-  me->stack_ = to;
-  me = static_cast<Worker*>(platform::switch_context(from->context, to->context, me));
+  hand_off_ = {process, node, deadline};
+  next_ = &server;
+  current_ = nullptr;
+  stack_ = to;
+  auto* me = static_cast<Worker*>(platform::switch_here(from->context, to->context, this));
   me->finish_switch();
-  platform::put_exception_state(from->exceptions);
+  *me->exceptions_ = from->exceptions;
   return true;
 }
 

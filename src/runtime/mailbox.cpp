@@ -125,11 +125,10 @@ void push_wake(Core& core, WakeTimer& timer) {
   }
 }
 
-bool intake(Process& process) {
+bool intake_news(Process& process) {
   Body& body = *process.body;
   if (body.leaving != Leave::no) return false;
-  std::uint64_t word = process.head.load(std::memory_order_acquire);
-  if ((word & head::pointer_bits) == 0) return false;
+  std::uint64_t word = process.head.load(std::memory_order_relaxed);
   word = process.head.exchange(word & head::tag_bits, std::memory_order_acq_rel);
   Signal* oldest = oldest_first(head::signal(word));
   while (oldest != nullptr) {
@@ -173,8 +172,7 @@ void unlink(Process& process, Signal* previous, Signal* message) {
   }
 }
 
-Signal* take_first(Process& process) {
-  if (process.queue == nullptr) return nullptr;
+Signal* take_first_of_some(Process& process) {
   Signal* message = process.queue->next;
   unlink(process, process.queue, message);
   return message;

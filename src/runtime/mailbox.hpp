@@ -47,7 +47,11 @@ void push_wake(Core& core, WakeTimer& timer);
 
 // Takes in what has arrived and acts on it. Returns true if anything has. The owner only. Once the process is leaving
 // it takes nothing in any more.
-bool intake(Process& process);
+bool intake_news(Process& process);
+inline bool intake(Process& process) {
+  if ((process.head.load(std::memory_order_acquire) & head::pointer_bits) == 0) return false;
+  return intake_news(process);
+}
 
 // The chain of a mailbox begins with the newest signal: turns it round and returns the oldest.
 [[nodiscard]] inline Signal* oldest_first(Signal* newest) noexcept {
@@ -72,7 +76,10 @@ void take_at_once(Process& process, Signal* message);
 void append(Process& process, Signal* message);
 // Unlinks `message`, whose predecessor is `previous` (the newest message for the oldest).
 void unlink(Process& process, Signal* previous, Signal* message);
-[[nodiscard]] Signal* take_first(Process& process);
+[[nodiscard]] Signal* take_first_of_some(Process& process);
+[[nodiscard]] inline Signal* take_first(Process& process) {
+  return process.queue == nullptr ? nullptr : take_first_of_some(process);
+}
 // The oldest message that takes room; null if there is none.
 [[nodiscard]] Signal* take_first_that_takes_room(Process& process);
 

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "platform/fault.hpp"
+#include "platform/switch_here.hpp"
 #include "platform/thread_trace.hpp"
 #include "platform/trace.hpp"
 #include "runtime/core.hpp"
@@ -66,6 +67,7 @@ void Worker::forget() { (void)thread_.release(); }
 
 void Worker::thread_main() {
   this_worker_slot() = this;
+  exceptions_ = &platform::exception_state_of_thread();
   native_thread.store(platform::native_thread_id(), std::memory_order_release);
   platform::set_record_throws(true);  // the report on a process that dies of an exception shows where it was thrown
   platform::adopt_thread(thread_stack_.context);
@@ -91,32 +93,9 @@ void Worker::loop_entry(void* worker) {
   platform::die("a loop that had ended was resumed");
 }
 
-void Worker::run_loop() {
-  for (;;) {
-    Worker* me = this_worker();
-    Process* process = std::exchange(me->next_, nullptr);
-    if (process == nullptr && me->hand_off_.caller != nullptr) process = me->end_hand_off();
-    if (process == nullptr) process = me->pick();
-    if (process == nullptr) process = me->idle();
-    if (process == nullptr) return;
-    me->run_turn(*process);
-    me = this_worker();
-    me->current_ = nullptr;
-    me->running_number.store(0, std::memory_order_relaxed);
-    if (me->stack_->turn_size != 0) {  // made for one process's turn only
-      platform::Stack* from = me->stack_;
-      platform::Stack* to = me->take_stack(0);
-      if (to == nullptr) continue;  // go on here until there is one
-      me->after_switch_ = {Leaving::released, nullptr, from, nullptr};
-      me->stack_ = to;
-      platform::switch_context(from->context, to->context, me);
-      platform::die("a released stack was resumed");
-    }
-  }
-}
-
-// Runs one turn of `process`: here, on the stack it holds, or on one of the size it asked for.
-void Worker::run_turn(Process& process) {
+// Runs one turn of `process`: here, on the stack it holds, or on one of the size it asked for. Inlined into the loop, which
+// so does the switch itself: see switch_here.hpp.
+[[gnu::always_inline]] inline void Worker::run_turn(Process& process) {
   platform::Stack* to = process.stack;
   const std::uint8_t wanted = process.body->size_class;
   count_turn();
@@ -144,8 +123,32 @@ void Worker::run_turn(Process& process) {
   running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
   after_switch_ = {Leaving::idle_loop, nullptr, from, nullptr};
   stack_ = to;
-  auto* me = static_cast<Worker*>(platform::switch_context(from->context, to->context, this));
+  auto* me = static_cast<Worker*>(platform::switch_here(from->context, to->context, this));
   me->finish_switch();
+}
+
+void Worker::run_loop() {
+  Worker* me = this_worker();
+  for (;;) {
+    Process* process = std::exchange(me->next_, nullptr);
+    if (process == nullptr && me->hand_off_.caller != nullptr) process = me->end_hand_off();
+    if (process == nullptr) process = me->pick();
+    if (process == nullptr) process = me->idle();
+    if (process == nullptr) return;
+    me->run_turn(*process);
+    me = this_worker();
+    me->current_ = nullptr;
+    me->running_number.store(0, std::memory_order_relaxed);
+    if (me->stack_->turn_size != 0) {  // made for one process's turn only
+      platform::Stack* from = me->stack_;
+      platform::Stack* to = me->take_stack(0);
+      if (to == nullptr) continue;  // go on here until there is one
+      me->after_switch_ = {Leaving::released, nullptr, from, nullptr};
+      me->stack_ = to;
+      platform::switch_context(from->context, to->context, me);
+      platform::die("a released stack was resumed");
+    }
+  }
 }
 
 bool Worker::switch_away(Leaving how, void* job) {
@@ -171,15 +174,15 @@ bool Worker::switch_away(Leaving how, void* job) {
     me->current_ = nullptr;
     me->running_number.store(0, std::memory_order_relaxed);
   }
-  from->exceptions = platform::take_exception_state();
+  from->exceptions = std::exchange(*me->exceptions_, {});
   from->home = me->id_;
   from->owner = process;
   process->stack = from;
   me->after_switch_ = {how, process, from, job};
   me->stack_ = to;
-  me = static_cast<Worker*>(platform::switch_context(from->context, to->context, me));
+  me = static_cast<Worker*>(platform::switch_here(from->context, to->context, me));
   me->finish_switch();
-  platform::put_exception_state(from->exceptions);
+  *me->exceptions_ = from->exceptions;
   return true;
 }
 
@@ -200,8 +203,9 @@ void Worker::abandon_stack() {
 
 // The commit of a wait. Until it succeeds nobody else can own the process: its head says running. The release half of
 // the compare-and-swap publishes the saved context and everything the process wrote.
-void Worker::finish_switch() {
-  const auto done = std::exchange(after_switch_, {});
+void Worker::finish_leaving() {
+  const auto done = after_switch_;
+  after_switch_.how = Leaving::nothing;
   switch (done.how) {
     case Leaving::nothing: return;
     case Leaving::idle_loop: give_back(done.stack); return;

@@ -81,10 +81,12 @@ class Worker {
   [[noreturn]] static void abandon_stack();
 
   // -- calls by hand-off: hand_off.hpp
-  [[nodiscard]] bool may_hand_off();
-  // Leaves the current stack, runs the turn of `server`, which the caller has claimed, and returns when the caller goes on.
-  // Returns false, at once, if there is no stack to go on with.
-  static bool hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline);
+  // A caller that always finds its servers idle would never let others run: now and then it looks whether there are any,
+  // as the run-next slot does. Then it and its server queue behind them.
+  [[nodiscard]] bool may_hand_off() { return ++hand_off_streak_ < run_next_streak_max || nobody_else_waits(); }
+  // Leaves the current stack, runs the turn of `server`, which the caller has claimed, and returns when the caller goes on:
+  // on this worker, since it is pinned. Returns false, at once, if there is no stack to go on with.
+  bool hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline);
   // By the server that is about to wait for an answer itself.
   void end_hand_off_before_wait() {
     if (hand_off_.caller != nullptr) settle_hand_off();
@@ -112,7 +114,10 @@ class Worker {
   static void loop_entry(void* worker);
   static void run_loop();
   void thread_main();
-  void finish_switch();
+  void finish_switch() {
+    if (after_switch_.how != Leaving::nothing) finish_leaving();
+  }
+  void finish_leaving();
   Process* pick();
   Process* pick_from_queues(std::uint32_t first);
   Process* steal();
@@ -121,6 +126,7 @@ class Worker {
   platform::Stack* take_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
   void run_turn(Process& process);
+  bool nobody_else_waits();
   void settle_hand_off();
   Process* end_hand_off();
   void commit_wait(Process& process, std::uint64_t bits);
@@ -148,6 +154,7 @@ class Worker {
   const std::uint32_t spares_max_;       // fewer than spare_stacks_max where the pool is small
   bool gave_stacks_back_ = false;        // since the pool was last trimmed; done when idle
   platform::Stack thread_stack_;         // the thread's own context
+  platform::ExceptionState* exceptions_ = nullptr;  // the thread's
   struct {
     Leaving how = Leaving::nothing;
     Process* process = nullptr;
