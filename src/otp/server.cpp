@@ -57,8 +57,7 @@ bool ServerLoop::is_parent_exit(const Signal* message) const {
 }
 
 // A suspended server takes only system messages and its parent's exit, skipping what came before them (GS-102, GS-116).
-Signal* ServerLoop::next_message(Process& process) {
-  if (!suspended_) [[likely]] return runtime::take_first(process);
+Signal* ServerLoop::next_while_suspended(Process& process) {
   if (process.queue == nullptr) return nullptr;
   Signal* before = process.queue;
   do {
@@ -85,7 +84,7 @@ ServerLoop::Step ServerLoop::step(Process& process) {
     guard(process, [&] { message->table->deliver(*this, message); });
     message->table->destroy(message);
     if (debug_ != nullptr && !ended_) tell_outcome({});
-  } else if (Signal* message = next_message(process)) {
+  } else if (Signal* message = suspended_ ? next_while_suspended(process) : runtime::take_first(process)) {
     handle(process, message);
   } else if (timeout_ >= 0 && !suspended_ && runtime::core_of(process).world().now() >= wake_at_) {
     fire_timeout(process);
@@ -99,7 +98,7 @@ ServerLoop::Step ServerLoop::step(Process& process) {
 
 void ServerLoop::handle(Process& process, Signal* message) {
   if (message->table->behaviour == &system_behaviour) return handle_system(process, message);
-  if (is_parent_exit(message)) {
+  if (message->table->bounce == nullptr && is_parent_exit(message)) {  // a call is none
     const ExitReason reason = static_cast<ExitMessage*>(detail::payload_of(message))->reason;
     const bool halting = !static_cast<ExitMessage*>(detail::payload_of(message))->pid;
     last_message_term_ = detail::term_of_message(message);

@@ -66,7 +66,7 @@ class ServerLoop : public detail::ServerBody {
  private:
   enum class Cause { stop, exit, exception };
 
-  Signal* next_message(Process& process);
+  Signal* next_while_suspended(Process& process);
   void handle(Process& process, Signal* message);
   void handle_system(Process& process, Signal* message);
   void handle_typed_or_bare(Process& process, Signal* message);

@@ -15,24 +15,6 @@ bool NameTable::is_acceptable(std::string_view name) noexcept {
   return name != "undefined" && name != "nil" && name != "true" && name != "false";
 }
 
-// The table pointer and each slot are loaded with acquire, which pairs with the release of the writer that filled them:
-// an entry's text is complete before the entry can be found.
-NameTable::Entry* NameTable::find(std::string_view name, std::uint64_t hash) const noexcept {
-  const Table* table = table_.load(std::memory_order_acquire);
-  for (std::size_t i = place_of(hash) & table->mask;; i = (i + 1) & table->mask) {
-    Entry* entry = table->slots[i].load(std::memory_order_acquire);
-    if (entry == nullptr) return nullptr;
-    if (entry->hash == hash && entry->name == name) return entry;
-  }
-}
-
-Pid NameTable::whereis(std::string_view name, std::uint64_t hash) const noexcept {
-  const Entry* entry = find(name, hash);
-  if (entry == nullptr) return {};
-  const std::uint64_t number = entry->number.load(std::memory_order_acquire);
-  return number == 0 ? Pid{} : Pid{number, 0, creation_};
-}
-
 void NameTable::grow() {
   const Table& old = *tables_.back();
   auto table = std::make_unique<Table>((old.mask + 1) * 2);

@@ -31,7 +31,12 @@ class NameTable {
   [[nodiscard]] static bool is_acceptable(std::string_view name) noexcept;  // length, not reserved (PR-109)
 
   // Any thread, no lock. `hash` is detail::hash_text of the name: Name<S> has it as a constant.
-  [[nodiscard]] Pid whereis(std::string_view name, std::uint64_t hash) const noexcept;
+  [[nodiscard]] Pid whereis(std::string_view name, std::uint64_t hash) const noexcept {
+    const Entry* entry = find(name, hash);
+    if (entry == nullptr) return {};
+    const std::uint64_t number = entry->number.load(std::memory_order_acquire);
+    return number == 0 ? Pid{} : Pid{number, 0, creation_};
+  }
   [[nodiscard]] Pid whereis(std::string_view name) const noexcept { return whereis(name, detail::hash_text(name)); }
 
   // Any thread. Binds the name if it is free; else returns false and who has it.
@@ -54,7 +59,16 @@ class NameTable {
   };
   // Where the search for a name begins: the low bits of FNV alone are poor.
   [[nodiscard]] static std::size_t place_of(std::uint64_t hash) noexcept { return hash ^ (hash >> 29); }
-  [[nodiscard]] Entry* find(std::string_view name, std::uint64_t hash) const noexcept;
+  // The table pointer and each slot are loaded with acquire, which pairs with the release of the writer that filled them: an
+  // entry's text is complete before the entry can be found.
+  [[nodiscard]] Entry* find(std::string_view name, std::uint64_t hash) const noexcept {
+    const Table* table = table_.load(std::memory_order_acquire);
+    for (std::size_t i = place_of(hash) & table->mask;; i = (i + 1) & table->mask) {
+      Entry* entry = table->slots[i].load(std::memory_order_acquire);
+      if (entry == nullptr) return nullptr;
+      if (entry->hash == hash && entry->name == name) return entry;
+    }
+  }
   void grow();
 
   const std::uint32_t creation_;

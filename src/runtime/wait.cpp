@@ -26,12 +26,12 @@ void arm_wake_timer(Process& process, platform::Nanoseconds deadline) {
   this_worker()->timers().arm(*process.body->extension_->timer, deadline);
 }
 
-void prepare_wake_timer(Process& process) {
+void make_extension_and_timer(Process& process) {
   Extension& extension = process.body->extension();
   if (extension.timer == nullptr) extension.timer = make_wake_timer(process);
 }
 
-bool must_not_wait(const Process& process) {
+bool must_not_wait_as_it_leaves(const Process& process) {
   const Body& body = *process.body;
   return body.dying || (body.leaving != Leave::no && std::uncaught_exceptions() > 0);
 }

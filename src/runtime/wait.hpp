@@ -41,14 +41,22 @@ inline void leave_if_due(Process& process) {
 }
 
 // Is the process on its way out, so that a wait must return at once?
-[[nodiscard]] bool must_not_wait(const Process& process);
+[[nodiscard]] bool must_not_wait_as_it_leaves(const Process& process);
+[[nodiscard]] inline bool must_not_wait(const Process& process) {
+  const Body& body = *process.body;
+  return (body.dying || body.leaving != Leave::no) && must_not_wait_as_it_leaves(process);
+}
 
 [[noreturn]] void leave(Process& process, const ExitReason& reason, Leave how);
 
 // Arms the process's own timer: at that time, or earlier, it gets a wake signal, which ends any wait.
 void arm_wake_timer(Process& process, platform::Nanoseconds deadline);
 // Makes the memory for it, if it has none yet: arming cannot fail afterwards.
-void prepare_wake_timer(Process& process);
+void make_extension_and_timer(Process& process);
+inline void prepare_wake_timer(Process& process) {
+  const Extension* extension = process.body->extension_.get();
+  if (extension == nullptr || extension->timer == nullptr) make_extension_and_timer(process);
+}
 
 // now + timeout, or `never`; `passed`, which is earlier than any time, for a timeout of 0. `{badarg, text}` for a negative
 // one.
