@@ -73,12 +73,6 @@ Nanoseconds monotonic_now(clockid_t clock) noexcept {
   return static_cast<Nanoseconds>(time.tv_sec) * nanoseconds_per_second + static_cast<Nanoseconds>(time.tv_nsec);
 }
 
-Nanoseconds length_of_tick() noexcept {
-  timespec time{};
-  clock_getres(CLOCK_MONOTONIC_COARSE, &time);
-  return static_cast<Nanoseconds>(time.tv_sec) * nanoseconds_per_second + static_cast<Nanoseconds>(time.tv_nsec);
-}
-
 base::Xoshiro256 seeded_generator() noexcept {
   std::array<std::uint64_t, 4> state{};
   // The kernel answers requests of up to 256 bytes whole. Where it has no randomness to give (a sandbox that forbids
@@ -204,7 +198,7 @@ unsigned processors_allowed() {
 
 class ThreadsWorld final : public World {
  public:
-  ThreadsWorld() noexcept : World(false, length_of_tick()) {}
+  ThreadsWorld() noexcept : World(false) {}
 
   Nanoseconds now() override { return monotonic_now(CLOCK_MONOTONIC); }
   Nanoseconds last_tick() override { return monotonic_now(CLOCK_MONOTONIC_COARSE); }

@@ -59,10 +59,9 @@ class World {
 
   // -- time: any thread
   [[nodiscard]] virtual Nanoseconds now() = 0;                                   // monotonic
-  // The same clock as it stood at the system's last tick, for a fraction of the price: never later than now(), and earlier
-  // by no more than `tick()`. The simulation's is exact.
+  // The same clock as it stood at the system's last tick, for a fraction of the price: never later than now(), as a rule
+  // earlier by some milliseconds, by more if the machine itself was stopped. The simulation's is exact.
   [[nodiscard]] virtual Nanoseconds last_tick() = 0;
-  [[nodiscard]] Nanoseconds tick() const noexcept { return tick_; }
   [[nodiscard]] virtual std::chrono::system_clock::time_point system_now() = 0;  // wall clock
 
   // -- randomness: any thread
@@ -102,14 +101,13 @@ class World {
   virtual void follow_thread_local(void*& (*slot)()) = 0;
 
  protected:
-  World(bool simulated, Nanoseconds tick) noexcept : simulated_(simulated), tick_(tick) {}
+  explicit World(bool simulated) noexcept : simulated_(simulated) {}
   // Of the simulation only.
   [[nodiscard]] virtual std::uint32_t choose_by_seed(Choice what, std::uint32_t alternatives, std::uint32_t policy) = 0;
   virtual void interleave_by_seed() = 0;
 
  private:
   const bool simulated_;
-  const Nanoseconds tick_;
 };
 
 // The real world: one per program, always there.

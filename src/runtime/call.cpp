@@ -17,6 +17,7 @@
 #include <coppice/call.hpp>
 #include <coppice/server_name.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -145,25 +146,7 @@ void note_facts(Core& core, const detail::CallTarget& target, const detail::Type
   if (handling != nullptr) facts.doing = handling->name;
 }
 
-struct Times {
-  platform::Nanoseconds begin;
-  platform::Nanoseconds deadline;
-};
-
-// A timeout of a second or more is counted from the system's next tick, which is known for a fraction of the price of the
-// time: so it is never early, and late by less than a tick.
-Times times_of(Core& core, WaitTime timeout) {
-  if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
-  const auto length = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
-  if (length < 1'000'000'000) {
-    const platform::Nanoseconds now = core.world().now();
-    return {now, length == 0 ? passed : now + length};
-  }
-  const platform::Nanoseconds begin = core.world().last_tick() + core.world().tick();
-  return {begin, length >= platform::never - begin ? platform::never : begin + length};
-}
-
-void end_of_call(Process& process, const detail::CallTarget& target, const detail::TypeIdentity& request, const Times& times,
+void end_of_call(Process& process, const detail::CallTarget& target, const detail::TypeIdentity& request, const CallTimes& times,
                  detail::CallOutcome& outcome) {
   Core& core = core_of(process);
   Body& body = *process.body;
@@ -198,8 +181,9 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
     return outcome;
   }
   leave_if_due(process);
-  const Times times = times_of(core, timeout);
-  if (times.deadline != platform::never) prepare_wake_timer(process);  // to arm it must not fail once the call is made
+  if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
+  if (!timeout.is_infinite()) prepare_wake_timer(process);  // to arm it must not fail once the call is made
+  CallTimes times{timeout};
   if (target.pid == body.pid) {
     outcome.cause = ExitReason(Atom("calling_self"));
     note_facts(core, target, request, outcome);
@@ -214,10 +198,11 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
   if (Process* server = is_edge ? claim_waiting(core, target.pid) : nullptr) {
     note_edge(core, body, target.pid);
     take_at_once(*server, std::exchange(owner.node, nullptr));
-    hand_off_or_schedule(here, process, *server, node, times.deadline);
+    hand_off_or_schedule(here, process, *server, node, times);
     end_of_call(process, target, request, times, outcome);
     return outcome;
   }
+  times.start(core);
   if (is_edge) {
     if (auto deadlock = publish_edge(core, body, target.pid)) {
       outcome.cause = *deadlock;
@@ -294,6 +279,21 @@ void await_outcome(Process& process, platform::Nanoseconds deadline, detail::Cal
     in_time = wait_once(process, WaitFor::signals, deadline);
     if (!in_time) take_in(process);  // GS-043: a last look
   }
+}
+
+void CallTimes::start(Core& core) {
+  begin = core.world().now();
+  const auto length = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
+  deadline = timeout.is_infinite() ? platform::never : length == 0 ? passed : begin + length;
+}
+
+// The caller has waited since `begin` at most, and since `begin` plus the clock's lag at least: not early, and late by the
+// time for which the server has held the worker, or by the lag that we allow for, whichever is less.
+void CallTimes::start_late(Core& core) {
+  constexpr platform::Nanoseconds lag_max = 100'000'000;
+  if (timeout.is_infinite()) return;
+  const auto length = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
+  deadline = std::min(core.world().now(), begin + lag_max) + length;
 }
 
 void confirm_edge(Process& caller, std::uint64_t callee) noexcept {

@@ -21,6 +21,18 @@ class AwaitedCall {
   Process& process_;
 };
 
+// How long a call may take. The caller's; it outlives the call.
+struct CallTimes {
+  WaitTime timeout;
+  platform::Nanoseconds begin = 0;                  // for the report of a failure
+  platform::Nanoseconds deadline = platform::never;  // once the caller's wait was committed or is about to be
+
+  // Counts from now.
+  void start(Core& core);
+  // The same for a call by hand-off that is not over yet: only its `begin` is known, from the last tick.
+  void start_late(Core& core);
+};
+
 // Makes a noted edge one that takes part in the search for deadlocks: the caller's, before its callee may get an edge of its
 // own. Does nothing if the call was released or answered meanwhile.
 void confirm_edge(Process& caller, std::uint64_t callee) noexcept;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "platform/switch_here.hpp"
-#include "runtime/call_wait.hpp"
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/wait.hpp"
@@ -16,9 +15,9 @@ namespace {
 //   - A server that waits in mid-handler holds a stack, and one that asked for a stack of its own size needs that.
 //   - A caller that may go on on another worker might have to while its server still runs.
 //   - What has arrived for the caller must be taken in before it waits: the queued path does.
-//   - A deadline that has passed is a timeout, though the server be idle.
-bool is_fit(const Process& caller, const Process& server, platform::Nanoseconds deadline) {
-  return server.stack == nullptr && server.body->size_class == 0 && !caller.body->migratable && deadline != passed &&
+//   - A timeout of nothing is a timeout, though the server be idle.
+bool is_fit(const Process& caller, const Process& server, WaitTime timeout) {
+  return server.stack == nullptr && server.body->size_class == 0 && !caller.body->migratable && timeout.nanoseconds() != 0 &&
          (caller.head.load(std::memory_order_relaxed) & head::pointer_bits) == 0;
 }
 
@@ -34,12 +33,13 @@ bool is_wanted(Core& core) {
 }  // namespace
 
 void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node,
-                          platform::Nanoseconds deadline) {
+                          CallTimes& times) {
   Core& core = core_of(caller);
   Body& body = *caller.body;
-  if (is_fit(caller, server, deadline) && here.may_hand_off() && is_wanted(core)) {
+  if (is_fit(caller, server, times.timeout) && here.may_hand_off() && is_wanted(core)) {
+    times.begin = core.world().last_tick();
     body.in_wait = true;
-    const bool done = here.hand_off(server, node, deadline);
+    const bool done = here.hand_off(server, node, times);
     if (done) intake(caller);
     body.in_wait = false;
     if (done) {
@@ -49,6 +49,7 @@ void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const 
     }
   }
   confirm_edge(caller, node->callee.number);
+  times.start(core);
   core.schedule(server);
 }
 
@@ -62,7 +63,7 @@ bool Worker::nobody_else_waits() {
   return false;
 }
 
-bool Worker::hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline) {
+bool Worker::hand_off(Process& server, const detail::CallNode* node, CallTimes& times) {
   platform::Stack* to = take_stack(0);
   if (to == nullptr) return false;
   // As if the server had been put into the run-next slot.
@@ -73,7 +74,7 @@ bool Worker::hand_off(Process& server, const detail::CallNode* node, platform::N
   from->home = id_;
   from->owner = process;
   process->stack = from;
-  hand_off_ = {process, node, deadline};
+  hand_off_ = {process, node, &times};
   next_ = &server;
   current_ = nullptr;
   stack_ = to;
@@ -103,7 +104,8 @@ void Worker::settle_hand_off() {
     return;
   }
   confirm_edge(*done.caller, done.node->callee.number);
-  if (done.deadline != platform::never) arm_wake_timer(*done.caller, done.deadline);
+  done.times->start_late(core_);
+  if (done.times->deadline != platform::never) arm_wake_timer(*done.caller, done.times->deadline);
   commit_wait(*done.caller, head::waiting | head::call_wait);
 }
 

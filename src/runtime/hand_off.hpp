@@ -22,7 +22,7 @@
 // A worker has at most one hand-off in step 2: an inner one first settles the outer one by 3b.
 #pragma once
 
-#include "platform/world.hpp"
+#include "runtime/call_wait.hpp"
 #include "runtime/process.hpp"
 
 namespace coppice::runtime {
@@ -30,7 +30,6 @@ namespace coppice::runtime {
 // Calls `server`, which the caller has claimed and which has the envelope, by hand-off if that may be; else schedules it.
 // `here` is the worker that runs the caller. In either case the caller goes on to wait for its answer. It has memory for its timer (prepare_wake_timer): settling
 // cannot fail.
-void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node,
-                          platform::Nanoseconds deadline);
+void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node, CallTimes& times);
 
 }  // namespace coppice::runtime

@@ -75,7 +75,7 @@ struct alignas(64) Process {
   Body* body = nullptr;
   std::atomic<std::uint32_t> queue_length{0};  // messages in `queue`; written by the owner only
   std::atomic<std::uint32_t> flags{0};
-  std::uint64_t spare = 0;                  // place of the direct hand-off's flags
+  std::uint64_t spare = 0;
 };
 static_assert(sizeof(Process) == 64);
 

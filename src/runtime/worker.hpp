@@ -44,11 +44,13 @@ enum class Leaving : std::uint8_t {
   released    // a stack that is not of the default size, done with: back to the pool
 };
 
+struct CallTimes;
+
 // A call by hand-off that is under way on a worker: hand_off.hpp.
 struct HandOffUnderWay {
   Process* caller = nullptr;             // null: none is
   const detail::CallNode* node = nullptr;  // its envelope; null once it is answered
-  platform::Nanoseconds deadline = 0;
+  CallTimes* times = nullptr;
 };
 
 class Worker {
@@ -83,10 +85,10 @@ class Worker {
   // -- calls by hand-off: hand_off.hpp
   // A caller that always finds its servers idle would never let others run: now and then it looks whether there are any,
   // as the run-next slot does. Then it and its server queue behind them.
-  [[nodiscard]] bool may_hand_off() { return ++hand_off_streak_ < run_next_streak_max || nobody_else_waits(); }
+  [[nodiscard]] bool may_hand_off() { return (hand_off_streak_ += 2) < run_next_streak_max || nobody_else_waits(); }
   // Leaves the current stack, runs the turn of `server`, which the caller has claimed, and returns when the caller goes on:
   // on this worker, since it is pinned. Returns false, at once, if there is no stack to go on with.
-  bool hand_off(Process& server, const detail::CallNode* node, platform::Nanoseconds deadline);
+  bool hand_off(Process& server, const detail::CallNode* node, CallTimes& times);
   // By the server that is about to wait for an answer itself.
   void end_hand_off_before_wait() {
     if (hand_off_.caller != nullptr) settle_hand_off();

@@ -126,7 +126,7 @@ class SimulatedWorld::Handle final : public platform::Thread {
 // -- construction and run ---------------------------------------------------------------------------------------------
 
 SimulatedWorld::SimulatedWorld(SimulatedWorldOptions options)
-    : World(true, 0),
+    : World(true),
       options_(std::move(options)),
       os_thread_(this_os_thread()),
       schedule_(options_.seed),
