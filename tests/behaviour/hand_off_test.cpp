@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "behaviour/calls_support.hpp"
+#include "runtime/core.hpp"
 
 using namespace calls;
 
@@ -76,6 +77,10 @@ class Callee : public GenServer<Callee> {
     std::chrono::milliseconds time;
   };
 
+  struct HasCallerCommitted {  // its wait; no observer could ask so
+    using Reply = bool;
+  };
+
   int handle_call(Plain) { return ++calls_; }
   int handle_call(WaitForGo message) {
     send(message.test, Ready{coppice::self()});
@@ -104,6 +109,10 @@ class Callee : public GenServer<Callee> {
   Answer<int> handle_call(Arm message) {
     test_ = message.test;
     return reply(1).timeout(message.time);
+  }
+  void handle_call(HasCallerCommitted, From<bool> from) {
+    runtime::Core& core = runtime::this_worker()->core();
+    from.reply((core.table().line(from.pid()).head.load() & runtime::head::waiting) != 0);
   }
   void handle_info(Timeout) { send(test_, Note{calls_}); }
 
@@ -307,6 +316,21 @@ HAND_OFF_TEST(a_suspended_server_answers_when_it_is_resumed) {
   sys::resume(server.pid());
   EXPECT_EQ(receive<Note>().number, 2);
   server.stop();
+}
+
+TEST(HandOff, it_is_used_where_it_is_forced_and_not_where_it_is_forbidden) {
+  for (const HandOff mode : {HandOff::always, HandOff::never}) {
+    behaviour::on_threads(
+        [mode] {
+          const auto server = Callee::start().value();  // idle: it has the only scheduler to itself until it is
+          for (int i = 0; i < 3; ++i) {
+            EXPECT_EQ(server.call(Callee::HasCallerCommitted{}), mode == HandOff::never);
+            yield();  // a call that was answered through a From leaves the server a signal to take in
+          }
+          server.stop();
+        },
+        {.schedulers = 1, .hand_off = mode});
+  }
 }
 
 // A caller and its server keep nobody else from running, on the only scheduler.

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cfenv>
 #include <cstdint>
 #include <cstring>
 #include <exception>
@@ -17,6 +18,7 @@
 
 #include "platform/exception_state.hpp"
 #include "platform/stack_pool.hpp"
+#include "platform/switch_here.hpp"
 #include "platform/trace.hpp"
 
 namespace coppice::platform {
@@ -89,6 +91,36 @@ TEST(Context, passes_an_argument_each_way) {
   });
   EXPECT_EQ(switch_context(thread, *here, reinterpret_cast<void*>(std::uintptr_t{4})), reinterpret_cast<void*>(8));
   EXPECT_EQ(switch_context(thread, *here, reinterpret_cast<void*>(std::uintptr_t{5})), reinterpret_cast<void*>(10));
+  pool.release(stack);
+}
+
+// In all four combinations. What a function holds in registers, and the rounding mode, are its own on each side.
+TEST(Context, either_switch_continues_what_the_other_has_suspended) {
+  StackPool pool{StackPoolOptions{}};
+  Context thread;
+  adopt_thread(thread);
+  static Context* back;
+  static Context* here;
+  back = &thread;
+  Stack* stack = pool.acquire();
+  here = &stack->context;
+  make_context(*here, stack->low, stack->size, [](void* argument) {
+    std::fesetround(FE_UPWARD);
+    std::uintptr_t sum = 0;
+    for (std::uintptr_t round = 0;; ++round) {
+      sum += reinterpret_cast<std::uintptr_t>(argument);
+      void* answer = reinterpret_cast<void*>(std::fegetround() == FE_UPWARD ? sum : 0);
+      argument = round % 2 == 0 ? switch_here(*here, *back, answer) : switch_context(*here, *back, answer);
+    }
+  });
+  std::uintptr_t sum = 0;
+  for (std::uintptr_t round = 1; round <= 64; ++round) {
+    sum += round;
+    void* question = reinterpret_cast<void*>(round);
+    void* answer = round % 4 < 2 ? switch_here(thread, *here, question) : switch_context(thread, *here, question);
+    EXPECT_EQ(answer, reinterpret_cast<void*>(sum));
+    EXPECT_EQ(std::fegetround(), FE_TONEAREST);
+  }
   pool.release(stack);
 }
 
