@@ -72,8 +72,21 @@ struct CoreOfCaller {
   }
 };
 
+// A server that answers by itself takes its promise back by itself, and need not be told to. One that is dying has sent its
+// promises out already.
+void end_own_watch(const Worker& here, detail::CallNode& node) noexcept {
+  const Process* process = here.current();
+  if (process == nullptr || process->body->pid != node.callee || process->body->dying) return;
+  auto* watch = static_cast<CallWatch*>(std::exchange(node.watch, nullptr));
+  base::IntrusiveList<CallWatch, &CallWatch::hook>::remove(*watch);
+  watch->table->destroy(watch);
+}
+
 void send_back(detail::CallNode* node) noexcept {
-  if (Worker* here = this_worker(); here != nullptr && here->answer_hand_off(node)) return;
+  if (Worker* here = this_worker()) {
+    if (node->watch != nullptr) end_own_watch(*here, *node);
+    if (here->answer_hand_off(node)) return;
+  }
   const CoreOfCaller caller(*node);
   node->table = node->reply_table;
   if (caller.core == nullptr) {
