@@ -126,7 +126,7 @@ struct ServerTable {
 };
 
 // Constructs the state in the new process.
-struct Constructor {
+struct Constructor : Pooled {
   virtual ~Constructor() = default;
   virtual void construct(void* memory) = 0;
 };

@@ -183,6 +183,19 @@ inline void* payload_of(Signal* signal) noexcept {
 [[nodiscard]] COPPICE_API void* allocate_node(std::size_t size);
 COPPICE_API void free_node(void* memory, std::size_t size) noexcept;
 
+// A base for objects that are made and destroyed as often as messages, and may be destroyed on another thread: `new` and
+// `delete` take their memory from that of the nodes.
+struct Pooled {
+  static void* operator new(std::size_t size) { return allocate_node(size); }
+  static void* operator new(std::size_t size, std::align_val_t alignment) { return ::operator new(size, alignment); }
+  static void* operator new(std::size_t, void* place) noexcept { return place; }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_node(memory, size); }
+  static void operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept {
+    ::operator delete(memory, alignment);
+  }
+  static void operator delete(void*, void*) noexcept {}
+};
+
 template <class Node, class... Args>
 [[nodiscard]] Node* make_node(Args&&... args) {
   static_assert(alignof(Node) <= 16, "an over-aligned message: put it behind a std::unique_ptr");

@@ -94,7 +94,7 @@ struct SpawnOptions {
 
 namespace detail {
 // A function to run in a new process, moved to its heap.
-struct Closure {
+struct Closure : Pooled {
   virtual ~Closure() = default;
   virtual void run() = 0;
 };

@@ -296,7 +296,7 @@ std::optional<Atom> get_application(const Pid& pid) {
   const Here here("application::get_application");
   if (!here.core->is_local(pid)) return std::nullopt;
   runtime::Process& line = here.core->table().line(pid);
-  const std::uint64_t leader = here.core->table().sight(line).group_leader.load(std::memory_order_acquire);
+  const std::uint64_t leader = here.core->table().badge(line).group_leader.load(std::memory_order_acquire);
   if (line.serial.load(std::memory_order_acquire) != pid.number) return std::nullopt;
   return here.all.of_leader(leader);
 }

@@ -38,7 +38,7 @@ void Controller::handle_call(Start m, From<Result<>> from) { start(m.app, m.type
 bool Controller::would_wait_for_itself(const Pid& caller, const Entry& entry) const {
   runtime::Core& core = this_core();
   if (!entry.master || !core.is_local(caller)) return false;
-  return core.table().sight(core.table().line(caller)).parent.load(std::memory_order_acquire) == entry.master.number;
+  return core.table().badge(core.table().line(caller)).parent.load(std::memory_order_acquire) == entry.master.number;
 }
 
 // Why it may not start now (AP-015).

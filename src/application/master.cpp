@@ -26,7 +26,7 @@ std::vector<Pid> members_of_group() {
   for (const std::uint64_t number : core.table().numbers()) {
     const Pid pid = core.pid_of(number);
     runtime::Process& line = core.table().line(pid);
-    const std::uint64_t leads = core.table().sight(line).group_leader.load(std::memory_order_acquire);
+    const std::uint64_t leads = core.table().badge(line).group_leader.load(std::memory_order_acquire);
     if (leads != leader.number || pid == leader) continue;
     if (line.serial.load(std::memory_order_acquire) == number) members.push_back(pid);
   }

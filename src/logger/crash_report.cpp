@@ -42,9 +42,9 @@ Term name_of(const runtime::Body& body) {
 std::vector<Pid> links_of(const runtime::Body& body) {
   std::vector<Pid> links;
   if (body.extension_ == nullptr) return links;
-  for (const auto& [number, node] : body.extension_->links) {
-    if (node->linked) links.push_back(node->peer);
-  }
+  body.extension_->links.for_each([&](const runtime::LinkNode& node) {
+    if (node.linked) links.push_back(node.peer);
+  });
   return links;
 }
 
@@ -63,8 +63,8 @@ std::vector<Term> messages_of(const runtime::Process& process) {
 // Keys that begin with a dollar are the library's own.
 Term dictionary_of(const runtime::Body& body) {
   std::vector<Term> pairs;
-  if (body.extension_ != nullptr) {
-    for (const auto& [key, value] : body.extension_->dictionary) {
+  if (const runtime::Rarities* rarities = body.rarities_if_any()) {
+    for (const auto& [key, value] : rarities->dictionary) {
       const std::optional<Atom> name = key.as_atom();
       if (!name || !name->text().starts_with('$')) pairs.push_back(tuple(key, value));
     }

@@ -68,9 +68,10 @@ runtime::Body* calling_body() {
 // A process keeps its metadata in its dictionary, as a list of pairs.
 Metadata process_metadata(const runtime::Body& body) {
   Metadata metadata;
-  if (body.extension_ == nullptr) return metadata;
-  const auto found = body.extension_->dictionary.find(metadata_key());
-  if (found == body.extension_->dictionary.end()) return metadata;
+  const runtime::Rarities* rarities = body.rarities_if_any();
+  if (rarities == nullptr) return metadata;
+  const auto found = rarities->dictionary.find(metadata_key());
+  if (found == rarities->dictionary.end()) return metadata;
   for (const Term& pair : found->second.elements()) metadata.emplace_back(*pair[0].as_atom(), pair[1]);
   return metadata;
 }
@@ -78,7 +79,7 @@ Metadata process_metadata(const runtime::Body& body) {
 void set_process_metadata(runtime::Body& body, const Metadata& metadata) {
   std::vector<Term> pairs;
   for (const auto& [key, value] : metadata) pairs.push_back(tuple(key, value));
-  body.extension().dictionary[metadata_key()] = Term::list_of(std::move(pairs));
+  body.extension().rarities().dictionary[metadata_key()] = Term::list_of(std::move(pairs));
 }
 
 std::int64_t microseconds_now() {

@@ -25,7 +25,7 @@ ServerLoop::~ServerLoop() {
 
 std::string ServerLoop::display_name() const {
   const auto& extension = body_.extension_;
-  return extension != nullptr && !extension->name.empty() ? extension->name : to_string(body_.pid);
+  return extension != nullptr && !extension->name.empty() ? std::string(extension->name) : to_string(body_.pid);
 }
 
 Debug& ServerLoop::debug() {
@@ -44,6 +44,13 @@ void ServerLoop::suspend(bool on) {
 }
 
 void ServerLoop::ask_to_terminate(const ExitReason& reason) { asked_to_end_ = reason; }
+
+// What a handler asked for beyond its turn, a debugger, or a report in the making keeps the loop as it is.
+bool ServerLoop::can_rest() const noexcept {
+  return continuation_ == nullptr && timeout_ < 0 && wake_at_ == platform::never && !suspended_ && !ended_ &&
+         !asked_to_end_ && debug_ == nullptr && held_reply == nullptr && unanswered == nullptr && last_message_ == nullptr &&
+         last_message_term_.is_nil() && !last_caller_;
+}
 
 // -- which message is next -----------------------------------------------------------------------------------------------
 
@@ -135,8 +142,8 @@ void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
   const bool is_call = how.bounce != nullptr;
   last_message_ = is_call ? nullptr : message;
   if (is_call) last_caller_ = static_cast<detail::CallNode*>(message)->caller;
-  runtime::Sight& sight = runtime::core_of(process).table().sight(process);
-  sight.handling.store(how.type, std::memory_order_relaxed);
+  runtime::Badge& badge = runtime::core_of(process).table().badge(process);
+  badge.handling.store(how.type, std::memory_order_relaxed);
   last_type_ = how.type;
   shown_reply.reset();
   if (is_call) unanswered = static_cast<detail::CallNode*>(message);
@@ -147,7 +154,7 @@ void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
     }
     deliver(*this, message);
   });
-  sight.handling.store(nullptr, std::memory_order_relaxed);
+  badge.handling.store(nullptr, std::memory_order_relaxed);
   last_message_ = nullptr;
   if (!is_call) message->table->destroy(message);
   const Pid caller = std::exchange(last_caller_, {});

@@ -19,6 +19,7 @@
 #include "otp/debug.hpp"
 #include "platform/world.hpp"
 #include "runtime/process.hpp"
+#include "runtime/rest.hpp"
 
 namespace coppice::otp {
 
@@ -49,6 +50,15 @@ class ServerLoop : public detail::ServerBody {
   [[nodiscard]] const ExitReason& end_reason() const noexcept { return end_reason_; }
   // Calls that were left open fail with the reason, once the death was announced.
   void fail_open_calls(const ExitReason& reason) noexcept;
+
+  // -- for a server that goes to rest
+  // Is there nothing that would be lost with the loop, but for what last_type() says?
+  [[nodiscard]] bool can_rest() const noexcept;
+  [[nodiscard]] const detail::TypeIdentity* last_type() const noexcept { return last_type_; }
+  void resume(void* the_state, const detail::TypeIdentity* last) noexcept {
+    state = the_state;
+    last_type_ = last;
+  }
 
   // -- for system messages (sys.cpp)
   [[nodiscard]] runtime::Body& body() noexcept { return body_; }
@@ -98,13 +108,21 @@ class ServerLoop : public detail::ServerBody {
   std::unique_ptr<Debug> debug_;
 };
 
+// What a server at rest keeps. Its state lives behind it, in the same allocation, as long as the process does: so a server
+// has one from the beginning.
+struct ServerRest : runtime::Rest {
+  const detail::ServerTable* table = nullptr;
+  const detail::TypeIdentity* last_type = nullptr;  // ServerLoop::last_type
+};
+static_assert(sizeof(ServerRest) == 56);
+
 // The body of a process that was started as a server.
 class Server final : public runtime::Body {
  public:
-  // The state lives behind the object, in the same allocation.
   static std::unique_ptr<Body> make(const detail::ServerTable& table, std::unique_ptr<detail::Constructor> constructor,
                                     const StartOptions& options, detail::CallNode* start);
-  static void operator delete(void* memory) noexcept { ::operator delete(memory); }
+  // For a process that has been at rest.
+  Server(Process& process, ServerRest& rest);
 
   ~Server() override;
   void run(Process& process) override;
@@ -113,14 +131,18 @@ class Server final : public runtime::Body {
   [[nodiscard]] std::string initial_call() const override;
   void announce_end(const ExitReason& reason) noexcept override;
   [[nodiscard]] bool is_generic() const noexcept override { return true; }
+  [[nodiscard]] runtime::Rest* go_to_rest(Process& process) noexcept override;
 
   [[nodiscard]] ServerLoop& loop() noexcept { return loop_; }
 
  private:
   // What is needed until the server has started.
-  struct Starting {
+  struct Starting : detail::Pooled {
     std::unique_ptr<detail::Constructor> constructor;
-    StartOptions options;
+    ServerName name;
+    std::size_t log = 0;                     // as in StartOptions
+    bool trace = false;
+    bool statistics = false;
     detail::CallNode* node = nullptr;        // back to the starter
     StartOutcome outcome;                    // of a start that failed: sent once the process is gone
   };
@@ -132,7 +154,9 @@ class Server final : public runtime::Body {
   void fail_start(Process& process, StartOutcome outcome, const ExitReason& exit_reason, bool report);
 
   ServerLoop loop_;
+  ServerRest* rest_;
   std::unique_ptr<Starting> starting_;
 };
+static_assert(sizeof(Server) <= 512, "a server that is awake takes its memory from that of the nodes");
 
 }  // namespace coppice::otp

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A server as a process: its start, its turns, its end.
+// A server as a process: its start, its turns, its rests, its end.
 #include <new>
 
 #include "logger/reports.hpp"
@@ -15,26 +15,65 @@
 
 namespace coppice::otp {
 
+namespace {
+
+std::size_t state_offset(const detail::ServerTable& table) {
+  return (sizeof(ServerRest) + table.alignment - 1) / table.alignment * table.alignment;
+}
+
+ServerRest* new_rest(const detail::ServerTable& table) {
+  auto* rest = ::new (detail::allocate_node(state_offset(table) + table.size)) ServerRest;
+  rest->table = &table;
+  return rest;
+}
+
+void delete_rest(ServerRest* rest) noexcept {
+  const detail::ServerTable& table = *rest->table;
+  rest->~ServerRest();
+  detail::free_node(rest, state_offset(table) + table.size);
+}
+
+void* state_behind(ServerRest* rest) { return reinterpret_cast<std::byte*>(rest) + state_offset(*rest->table); }
+
+}  // namespace
+
 std::unique_ptr<runtime::Body> Server::make(const detail::ServerTable& table,
                                             std::unique_ptr<detail::Constructor> constructor,
                                             const StartOptions& options, detail::CallNode* start) {
   auto starting = std::make_unique<Starting>();
   starting->constructor = std::move(constructor);
-  starting->options = options;
+  starting->name = options.name;
+  starting->log = options.log;
+  starting->trace = options.trace;
+  starting->statistics = options.statistics;
   starting->node = start;
-  const std::size_t before = (sizeof(Server) + table.alignment - 1) / table.alignment * table.alignment;
   COPPICE_INVARIANT(table.alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
                     "a server class is over-aligned: put the member that is behind a std::unique_ptr");
-  void* memory = ::operator new(before + table.size);
-  return std::unique_ptr<runtime::Body>(::new (memory) Server(table, std::move(starting)));
+  return std::unique_ptr<runtime::Body>(new Server(table, std::move(starting)));
 }
 
 Server::Server(const detail::ServerTable& table, std::unique_ptr<Starting> starting)
-    : loop_(*this, table), starting_(std::move(starting)) {
+    : loop_(*this, table), rest_(new_rest(table)), starting_(std::move(starting)) {
   trap_exit = table.trap_exit;
 }
 
-Server::~Server() = default;
+Server::Server(Process& process, ServerRest& rest) : loop_(*this, *rest.table), rest_(&rest) {
+  runtime::move_out_of_rest(process, *this, rest);
+  loop_.resume(state_behind(&rest), rest.last_type);
+}
+
+Server::~Server() {
+  if (rest_ != nullptr) delete_rest(rest_);
+}
+
+runtime::Rest* Server::go_to_rest(Process& process) noexcept {
+  if (starting_ != nullptr || !loop_.can_rest() || !runtime::can_rest(process)) return nullptr;
+  ServerRest* rest = std::exchange(rest_, nullptr);
+  runtime::move_into_rest(*this, *rest);
+  rest->last_type = loop_.last_type();
+  delete this;
+  return rest;
+}
 
 std::string Server::initial_call() const {
   if (loop_.state != nullptr && loop_.table->initial_call != nullptr) return loop_.table->initial_call(loop_.state);
@@ -64,7 +103,7 @@ void Server::answer_start(StartOutcome outcome) noexcept {
 // The start has failed: the starter is answered once the process is gone (GS-028).
 void Server::fail_start(Process& process, StartOutcome outcome, const ExitReason& exit_reason, bool report) {
   starting_->outcome = std::move(outcome);
-  if (const auto* via = starting_->options.name.via()) {
+  if (const auto* via = starting_->name.via()) {
     try {
       via->unregister_name();
     } catch (...) {  // the registry has gone, and the name with it
@@ -78,7 +117,7 @@ void Server::fail_start(Process& process, StartOutcome outcome, const ExitReason
 
 // GS-007, GS-008, GS-036.
 bool Server::take_name(Process& process) {
-  const ServerName& name = starting_->options.name;
+  const ServerName& name = starting_->name;
   Pid holder;
   bool taken = false;
   if (!name.local().empty()) {
@@ -109,8 +148,7 @@ bool Server::start_up(Process& process) {
   try {
     in_turn = true;
     runtime::take_in(process);
-    void* memory = reinterpret_cast<std::byte*>(this) +
-                   (sizeof(Server) + loop_.table->alignment - 1) / loop_.table->alignment * loop_.table->alignment;
+    void* memory = state_behind(rest_);
     starting_->constructor->construct(memory);
     loop_.state = memory;
     starting_->constructor.reset();
@@ -146,10 +184,9 @@ bool Server::start_up(Process& process) {
     case Verdict::bad_return: fail_start(process, {Kind::error, {}, wish.reason, {}}, wish.reason, true); return false;
     case Verdict::go_on: break;
   }
-  const StartOptions& options = starting_->options;
-  if (options.trace) loop_.debug().trace = true;
-  if (options.statistics) begin_statistics(loop_);
-  if (options.log != 0) loop_.debug().log_size = options.log;
+  if (starting_->trace) loop_.debug().trace = true;
+  if (starting_->statistics) begin_statistics(loop_);
+  if (starting_->log != 0) loop_.debug().log_size = starting_->log;
   loop_.begin(std::move(wish));
   answer_start({Kind::ok, pid, {}, {}});
   starting_.reset();
@@ -169,6 +206,7 @@ void Server::run(Process& process) {
       }
       case ServerLoop::Step::idle: {
         if (loop_.wake_at() != platform::never) runtime::arm_wake_timer(process, loop_.wake_at());
+        runtime::this_worker()->note_idle(process);
         std::uint64_t word = process.head.load(std::memory_order_relaxed);
         if ((word & runtime::head::pointer_bits) == 0 &&
             process.head.compare_exchange_strong(word, word | runtime::head::waiting, std::memory_order_acq_rel,
@@ -183,3 +221,11 @@ void Server::run(Process& process) {
 }
 
 }  // namespace coppice::otp
+
+namespace coppice::runtime {
+
+Body* new_body_for(Process& process, Rest& rest) {
+  return new otp::Server(process, static_cast<otp::ServerRest&>(rest));
+}
+
+}  // namespace coppice::runtime

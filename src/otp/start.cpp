@@ -56,20 +56,20 @@ StartNode* new_start_node() {
 
 ExitReason already_started(const Pid& holder) { return ExitReason(tuple(Atom("already_started"), Term(holder))); }
 
-std::shared_ptr<const runtime::Lineage> lineage_for_children(runtime::Process& parent) {
+runtime::SharedLineage lineage_for_children(runtime::Process& parent) {
   runtime::Extension& extension = parent.body->extension();
   const Pid pid = parent.body->pid;
   const bool named = !extension.name.empty() && parent.body->core->names().whereis(extension.name) == pid;
   Term shown = named ? Term(Atom(extension.name)) : Term(pid);
   // Made anew after the parent has been given a name, or has lost it: anybody may unregister it.
   if (extension.for_children == nullptr || extension.for_children->ancestors.front() != shown) {
-    auto lineage = std::make_shared<runtime::Lineage>();
+    auto lineage = std::make_unique<runtime::Lineage>();
     lineage->ancestors.push_back(std::move(shown));
     if (parent.body->lineage != nullptr) {
       const auto& older = parent.body->lineage->ancestors;
       lineage->ancestors.insert(lineage->ancestors.end(), older.begin(), older.end());
     }
-    extension.for_children = std::move(lineage);
+    extension.for_children = runtime::SharedLineage(std::move(lineage));
   }
   return extension.for_children;
 }
@@ -103,7 +103,7 @@ StartOutcome start_generic(runtime::Process& parent, MakeBody make_body, void* c
     node->callee = child;
     process->body->lineage = lineage_for_children(parent);
     if (bond == detail::Bond::link) process->body->linked_parent = parent.body->pid;
-    core.table().sight(*process).kind.store(kind, std::memory_order_release);
+    core.table().badge(*process).kind.store(kind, std::memory_order_release);
     // The starter waits for its child as a caller for its server: a child that calls its starter is told of the deadlock.
     runtime::Sight& sight = core.table().sight(parent);
     sight.call_id.store(parent.body->call_id, std::memory_order_relaxed);

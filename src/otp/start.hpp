@@ -21,7 +21,7 @@ struct StartNode : detail::ReplyNode<StartOutcome> {};
 [[nodiscard]] ExitReason already_started(const Pid& holder);
 
 // What a child of `parent` records as its ancestors (PR-118).
-[[nodiscard]] std::shared_ptr<const runtime::Lineage> lineage_for_children(runtime::Process& parent);
+[[nodiscard]] runtime::SharedLineage lineage_for_children(runtime::Process& parent);
 
 // Makes the body of the child around the node that it must answer.
 using MakeBody = std::unique_ptr<runtime::Body> (*)(detail::CallNode* node, void* context);

@@ -95,8 +95,8 @@ sys::ServerStatus status_of(ServerLoop& loop) {
   const runtime::Body& body = loop.body();
   status.pid = body.pid;
   status.module = loop.table->name;
-  if (body.extension_ != nullptr) {
-    for (const auto& [key, value] : body.extension_->dictionary) status.dictionary.emplace_back(key, value);
+  if (const runtime::Rarities* rarities = body.rarities_if_any()) {
+    for (const auto& [key, value] : rarities->dictionary) status.dictionary.emplace_back(key, value);
   }
   status.status = loop.suspended() ? sys::Status::suspended : sys::Status::running;
   status.parent = body.linked_parent ? body.linked_parent : body.pid;

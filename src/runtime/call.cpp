@@ -149,9 +149,9 @@ void note_facts(Core& core, const detail::CallTarget& target, const detail::Type
   facts.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
   if (!core.is_local(target.pid)) return;
   const Process& line = core.table().line(target.pid);
-  const Sight& sight = core.table().sight(line);
+  const Badge& badge = core.table().badge(line);
   facts.queue_length = line.queue_length.load(std::memory_order_relaxed);
-  const detail::TypeIdentity* handling = sight.handling.load(std::memory_order_relaxed);
+  const detail::TypeIdentity* handling = badge.handling.load(std::memory_order_relaxed);
   if (line.serial.load(std::memory_order_acquire) != target.pid.number) {
     facts.queue_length = 0;
     return;
@@ -209,6 +209,7 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
   // An inspection is no edge: whoever waits, in a call too, answers it at once.
   const bool is_edge = core.is_local(target.pid) && node->table->kind != SignalKind::inspect;
   if (Process* server = is_edge ? claim_waiting(core, target.pid) : nullptr) {
+    wake_from_rest(*server);
     note_edge(core, body, target.pid);
     take_at_once(*server, std::exchange(owner.node, nullptr));
     hand_off_or_schedule(here, process, *server, node, times);
@@ -348,7 +349,7 @@ Reference start_request(const Pid& server, CallNode* node) {
   node->callee = server;
   node->request = Reference::from_id(id, body.pid.creation);
   const Reference reference = node->request;
-  body.extension().requests.insert(id);
+  body.extension().rarities().requests.insert(id);
   switch (runtime::try_push_message(core, server, node)) {  // GS-076: a failure is told by the response
     case runtime::Pushed::delivered: break;
     case runtime::Pushed::dead: send_failure(node, ExitReason::noproc()); break;
@@ -358,7 +359,7 @@ Reference start_request(const Pid& server, CallNode* node) {
 }
 
 bool abandon_request(const Reference& request) {
-  return runtime::require_process("receive_response").body->extension().requests.erase(request.id()) != 0;
+  return runtime::require_process("receive_response").body->extension().rarities().requests.erase(request.id()) != 0;
 }
 
 void drop_from(CallNode* node) noexcept {

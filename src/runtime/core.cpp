@@ -33,7 +33,8 @@ Core::Core(platform::World& world, const RuntimeOptions& options)
       options_(options),
       creation_(creations.fetch_add(1, std::memory_order_relaxed)),
       start_time_(world.now()),
-      table_(options.processes_max),
+      table_(options.processes_max, worker_count(world, options.schedulers)),
+      live_(worker_count(world, options.schedulers)),
       names_(creation_),
       stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}) {
   const unsigned count = worker_count(world, options.schedulers);
@@ -155,9 +156,8 @@ std::string Core::describe(const Pid& pid) {
   std::string text = to_string(pid);
   if (!is_local(pid)) return text;
   const Process& process = table_.line(pid);
-  const Sight& sight = table_.sight(process);
-  const char* name = sight.name.load(std::memory_order_acquire);
-  const char* kind = sight.kind.load(std::memory_order_acquire);
+  const char* name = table_.sight(process).name.load(std::memory_order_acquire);
+  const char* kind = table_.badge(process).kind.load(std::memory_order_acquire);
   if (process.serial.load(std::memory_order_acquire) != pid.number) return text;
   if (name != nullptr) return text + " (" + name + ")";
   if (kind != nullptr) return text + " (" + kind + ")";
@@ -166,11 +166,16 @@ std::string Core::describe(const Pid& pid) {
 
 // -- life
 
+std::uint32_t Core::worker_number() const noexcept {
+  const Worker* here = this_worker();
+  return here != nullptr && &here->core() == this ? here->id() : ProcessTable::no_worker;
+}
+
 // Counted first, then asked (both seq_cst), while stop() says first that it stops, then looks at the count: so either we
 // see that it stops, or it waits for us. A process that spawns is counted itself.
 bool Core::admit_process() noexcept {
   if (dead_after_fork()) return false;
-  live_.fetch_add(1, std::memory_order_seq_cst);
+  live_.begins(counting_place());
   if (accepts_processes()) return true;
   process_ended();
   return false;
@@ -194,15 +199,15 @@ void Core::start(Process& process) {
 // The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by
 // stop()'s own look at the count.
 void Core::process_ended() noexcept {
-  live_.fetch_sub(1, std::memory_order_seq_cst);
+  live_.ends(counting_place());
   if (stopping_.load(std::memory_order_seq_cst)) world_.unpark(stop_parker_);
 }
 
 // -- stopping
 
 bool Core::wait_for_no_processes(platform::Nanoseconds deadline) {
-  while (live_.load(std::memory_order_seq_cst) != 0) {
-    if (!world_.park(stop_parker_, deadline) && live_.load(std::memory_order_seq_cst) != 0) return false;
+  while (live_.alive() != 0) {
+    if (!world_.park(stop_parker_, deadline) && live_.alive() != 0) return false;
   }
   return true;
 }
@@ -214,7 +219,7 @@ void Core::signal_roots(std::vector<Pid>& signalled) {
   for (const std::uint64_t number : table_.numbers()) {
     const Pid pid = pid_of(number);
     if (std::binary_search(signalled.begin(), signalled.end(), pid)) continue;
-    const Pid parent = pid_of(table_.sight(table_.line(pid)).parent.load(std::memory_order_acquire));
+    const Pid parent = pid_of(table_.badge(table_.line(pid)).parent.load(std::memory_order_acquire));
     const bool parent_lives =
         parent.number != 0 && table_.line(parent).serial.load(std::memory_order_acquire) == parent.number;
     if (!parent_lives) fresh.push_back(pid);
@@ -249,12 +254,12 @@ StopReport Core::stop() {
   stopping_.store(true, std::memory_order_seq_cst);
   std::vector<Pid> signalled;
   const platform::Nanoseconds patience = begin + timeout / 2;
-  while (live_.load(std::memory_order_seq_cst) != 0 && world_.now() < patience) {
+  while (live_.alive() != 0 && world_.now() < patience) {
     signal_roots(signalled);
     // Every end wakes us; new roots are signalled then.
-    if (live_.load(std::memory_order_seq_cst) != 0) world_.park(stop_parker_, patience);
+    if (live_.alive() != 0) world_.park(stop_parker_, patience);
   }
-  bool ended = live_.load(std::memory_order_seq_cst) == 0;
+  bool ended = live_.alive() == 0;
   if (!ended) {
     kill_all(report_);
     ended = wait_for_no_processes(begin + timeout);
@@ -319,9 +324,9 @@ void describe_running(char* buffer, std::size_t size) noexcept {
   if (worker == nullptr || worker->current() == nullptr) return;
   const Process& process = *worker->current();
   const std::uint64_t number = process.serial.load(std::memory_order_relaxed);
-  const Sight& sight = worker->core().table().sight(process);
-  const char* name = sight.name.load(std::memory_order_relaxed);
-  if (name == nullptr) name = sight.kind.load(std::memory_order_relaxed);
+  ProcessTable& table = worker->core().table();
+  const char* name = table.sight(process).name.load(std::memory_order_relaxed);
+  if (name == nullptr) name = table.badge(process).kind.load(std::memory_order_relaxed);
   const Pid pid{number, 0, 0};
   std::snprintf(buffer, size, "process <0.%llu.%llu>%s%s%s", static_cast<unsigned long long>(pid.slot()),
                 static_cast<unsigned long long>(pid.use()), name != nullptr ? " (" : "", name != nullptr ? name : "",

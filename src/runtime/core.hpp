@@ -3,6 +3,7 @@
 // Core: everything that one Runtime owns, shared by its workers and by foreign threads in its Scope.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -17,6 +18,7 @@
 #include "platform/world.hpp"
 #include "runtime/annex.hpp"
 #include "runtime/blocking_pool.hpp"
+#include "runtime/live_count.hpp"
 #include "runtime/names.hpp"
 #include "runtime/process.hpp"
 #include "runtime/process_table.hpp"
@@ -108,6 +110,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void process_started(Process& process);             // kills it at once if all are being killed
   void start(Process& process);                        // queues it for its first turn
   void process_ended() noexcept;                       // the last thing a dying process does
+  [[nodiscard]] std::size_t process_count() const noexcept { return live_.alive(); }
+  // The calling thread's number among our workers; ProcessTable::no_worker for others.
+  [[nodiscard]] std::uint32_t worker_number() const noexcept;
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
   StopReport stop();
   // A foreign thread may start processes until the runtime begins to stop, a process until the workers end: else a thread
@@ -124,6 +129,9 @@ class Core : public std::enable_shared_from_this<Core> {
   void set_first_process(const Pid& pid) noexcept { first_.store(pid.number, std::memory_order_release); }
 
  private:
+  [[nodiscard]] std::size_t counting_place() const noexcept {
+    return std::min<std::size_t>(worker_number(), workers_.size());
+  }
   bool wait_for_no_processes(platform::Nanoseconds deadline);
   void signal_roots(std::vector<Pid>& signalled);
   void kill_all(StopReport& report);
@@ -134,6 +142,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const std::uint32_t creation_;
   const platform::Nanoseconds start_time_;
   ProcessTable table_;
+  LiveCount live_;
   NameTable names_;
   platform::StackPool stacks_;
   OverflowQueue overflow_;
@@ -147,7 +156,6 @@ class Core : public std::enable_shared_from_this<Core> {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> killing_{false};       // whoever starts now is killed at once
   std::atomic<bool> forked_{false};
-  std::atomic<std::size_t> live_{0};
   std::atomic<std::uint64_t> first_{0};    // Pid::number
   platform::Parker stop_parker_;           // of the thread in stop()
   std::mutex stop_mutex_;

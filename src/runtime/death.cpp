@@ -99,7 +99,8 @@ void die_as(Process& process, const ExitReason& reason, bool abandoned) noexcept
   const std::uint64_t word =
       process.head.exchange(head::tag_of(pid.number) | head::dead, std::memory_order_seq_cst);
   cancel_timers_to(process);
-  core.table().sight(process).callee.store(0, std::memory_order_release);
+  Sight& sight = core.table().sight(process);
+  if (sight.callee.load(std::memory_order_relaxed) != 0) sight.callee.store(0, std::memory_order_release);
   empty_mailbox(process, word, reason);
   announce_death(process, reason);
   while (body.orphans != nullptr) {
@@ -111,7 +112,7 @@ void die_as(Process& process, const ExitReason& reason, bool abandoned) noexcept
   process.body = nullptr;
   process.stack = nullptr;
   if (!abandoned) delete &body;
-  core.table().free(process);
+  core.table().free(process, core.worker_number());
   core.process_ended();
 }
 

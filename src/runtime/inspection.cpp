@@ -48,7 +48,7 @@ bool bind_name(Process& process, std::string_view name, Pid* holder) {
   if (extension != nullptr && !extension->name.empty() && core.names().whereis(extension->name) == body.pid) return false;
   const char* text = nullptr;
   if (!core.names().bind(name, body.pid, holder, &text)) return false;
-  body.extension().name = name;
+  body.extension().name = std::string_view(text, name.size());
   body.extension().for_children.reset();  // they will record the name
   core.table().sight(process).name.store(text, std::memory_order_release);
   return true;
@@ -74,13 +74,14 @@ void describe_queue(const Process& process, ProcessInfo& info) {
 
 void describe_extension(const Extension& extension, const Body& body, ProcessInfo& info) {
   if (body.core->names().whereis(extension.name) == body.pid) info.registered_name = extension.name;
-  info.label = extension.label;
-  for (const auto& [number, node] : extension.links) {
-    if (node->linked) info.links.push_back(node->peer);
-  }
-  for (const auto& [id, record] : extension.monitors) info.monitors.push_back(record.target);
+  extension.links.for_each([&](const LinkNode& node) {
+    if (node.linked) info.links.push_back(node.peer);
+  });
+  extension.monitors.for_each([&](const DemonitorNode& own) { info.monitors.push_back(own.watched); });
   for (auto& node : const_cast<Extension&>(extension).watchers) info.monitored_by.push_back(node.watcher);
-  for (const auto& [key, value] : extension.dictionary) info.dictionary.emplace_back(key, value);
+  if (extension.rarities_if_any == nullptr) return;
+  info.label = extension.rarities_if_any->label;
+  for (const auto& [key, value] : extension.rarities_if_any->dictionary) info.dictionary.emplace_back(key, value);
 }
 
 void describe(Process& process, ProcessInfo& info) {
@@ -155,7 +156,7 @@ std::vector<Pid> processes() {
 Term get_label(const Pid& pid) {
   auto label = std::make_shared<Term>();
   const auto read = [](runtime::Process& process, void* argument) {
-    if (process.body->extension_ != nullptr) *static_cast<Term*>(argument) = process.body->extension_->label;
+    if (const runtime::Rarities* rarities = process.body->rarities_if_any()) *static_cast<Term*>(argument) = rarities->label;
   };
   return runtime::inspect_in(pid, read, label) ? *label : Term{};
 }
@@ -165,7 +166,7 @@ void group_leader(const Pid& pid, const Pid& leader) {
     const Pid& given = *static_cast<Pid*>(argument);
     process.body->group_leader = given;
     runtime::Core& core = *process.body->core;
-    core.table().sight(process).group_leader.store(core.is_local(given) ? given.number : 0, std::memory_order_release);
+    core.table().badge(process).group_leader.store(core.is_local(given) ? given.number : 0, std::memory_order_release);
   };
   if (!runtime::inspect_in(pid, set, std::make_shared<Pid>(leader))) {
     detail::throw_badarg("group_leader of a process that does not exist");

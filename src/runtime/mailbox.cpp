@@ -59,7 +59,7 @@ Process* claim_waiting(Core& core, const Pid& pid) noexcept {
 }
 
 void take_at_once(Process& process, Signal* message) {
-  if (process.queue == nullptr && take_first_message(process, message)) [[likely]] return;
+  if (process.queue == nullptr && !at_rest(process) && take_first_message(process, message)) [[likely]] return;
   std::uint64_t word = process.head.load(std::memory_order_relaxed);
   do {
     message->next = head::signal(word);

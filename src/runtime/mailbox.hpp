@@ -69,7 +69,7 @@ inline bool intake(Process& process) {
 // if it is not so, or if its mailbox is bounded. The new owner gives it something to do, then schedules it.
 [[nodiscard]] Process* claim_waiting(Core& core, const Pid& pid) noexcept;
 // By the owner of such a process: an ordinary message, as if it had been pushed and taken in. A queue that is not empty,
-// and a high-water mark, are for the receiver itself: then it is pushed.
+// a high-water mark, and a process at rest are for the receiver itself: then it is pushed.
 void take_at_once(Process& process, Signal* message);
 
 // -- the local queue: owner only

@@ -55,8 +55,8 @@ void apply_options(Core& core, Process& process, const SpawnOptions& options) {
       body.size_class = static_cast<std::uint8_t>(std::countr_zero(rounded));
     }
   }
-  if (!options.label.empty()) body.extension().label = Term(options.label);
-  if (options.high_water_mark != 0) body.extension().high_water_mark = options.high_water_mark;
+  if (!options.label.empty()) body.extension().rarities().label = Term(options.label);
+  if (options.high_water_mark != 0) body.extension().rarities().high_water_mark = options.high_water_mark;
   if (options.mailbox_capacity != 0 && options.overflow != Overflow::none) {
     constexpr std::size_t capacity_max = (1u << 24) - 1;
     const auto capacity = static_cast<std::uint32_t>(std::min(options.mailbox_capacity, capacity_max));
@@ -83,7 +83,7 @@ void bind_to_parent(Process& child, const Birth& birth) {
 
 Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions& options, const Birth& birth) {
   if (!core.admit_process()) return nullptr;
-  Process* process = core.table().allocate();
+  Process* process = core.table().allocate(core.worker_number());
   if (process == nullptr) {
     core.process_ended();
     return nullptr;
@@ -94,12 +94,13 @@ Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions&
   body.line = process;
   body.pid = core.pid_of(process->serial.load(std::memory_order_relaxed));
   body.group_leader = body.pid;
+  Badge& badge = core.table().badge(*process);
   if (birth.parent != nullptr) {
     body.parent = birth.parent->body->pid;
     body.group_leader = birth.parent->body->group_leader;
-    core.table().sight(*process).parent.store(body.parent.number, std::memory_order_relaxed);
+    badge.parent.store(body.parent.number, std::memory_order_relaxed);
   }
-  core.table().sight(*process).group_leader.store(body.group_leader.number, std::memory_order_release);
+  badge.group_leader.store(body.group_leader.number, std::memory_order_release);
   apply_options(core, *process, options);
   bind_to_parent(*process, birth);
   core.process_started(*process);

@@ -9,6 +9,9 @@
 //                                  whoever clears the waiting bit by compare-and-swap (acquire) owns the process until
 //                                  it is scheduled; committing the bit (release) gives it up.
 //
+// `body` of an idle server may stand for what is left of it while it rests: see rest.hpp. Its turn begins with waking it,
+// so only who takes an idle process otherwise than by scheduling it has to know.
+//
 // The head word
 //   bits 63..48  tag: the low 16 bits of the slot's use count. Guards a compare-and-swap against the slot's next tenant.
 //   bits 47..3   the newest signal that has not been taken in, or 0.
@@ -28,9 +31,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <typeinfo>
-#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <coppice/call.hpp>
@@ -38,6 +42,7 @@
 #include <coppice/process.hpp>
 
 #include "base/intrusive_list.hpp"
+#include "base/intrusive_table.hpp"
 #include "base/timer_wheel.hpp"
 #include "platform/stack_pool.hpp"
 #include "platform/world.hpp"
@@ -52,6 +57,7 @@ class Core;
 class Body;
 class Worker;
 class TimerShard;
+struct Rest;
 
 namespace head {
 inline constexpr std::uint64_t waiting = 1;
@@ -69,7 +75,10 @@ inline std::uint64_t tag_of(std::uint64_t number) noexcept { return (number >> P
 struct alignas(64) Process {
   std::atomic<std::uint64_t> head{head::dead};
   std::atomic<std::uint64_t> serial{0};     // Pid::number of the tenant; 0 while the slot is free
-  Signal* queue = nullptr;                  // mailbox, oldest first: circular, points to the newest
+  union {
+    Signal* queue = nullptr;                // mailbox, oldest first: circular, points to the newest
+    Process* next_magazine;                 // of a free slot: see process_table.hpp
+  };
   platform::Stack* stack = nullptr;         // kept while waiting in mid-function
   Process* run_link = nullptr;              // link of the one run queue in which it stands
   Body* body = nullptr;
@@ -89,20 +98,39 @@ inline constexpr std::uint32_t owns = 16;         // something in an annex belon
 inline constexpr std::uint32_t closed = 32;       // it is dying: it can be given nothing any more
 }  // namespace flag
 
-// What other threads may look at without owning the process, beside its line: never unmapped, atomics only.
-struct alignas(64) Sight {
-  std::atomic<std::uint64_t> callee{0};     // Pid::number of the server that a blocked call waits for
-  std::atomic<std::uint32_t> call_id{0};    // which call that is
-  std::atomic<std::uint32_t> limit{0};      // of a bounded mailbox: capacity << 8 | Overflow
+// Who a process is, for other threads that look without owning it: never unmapped, atomics only. All processes have it.
+struct alignas(32) Badge {
   std::atomic<const detail::TypeIdentity*> handling{nullptr};  // message whose handler runs
-  std::atomic<std::int32_t> pending{0};     // of a bounded mailbox: messages pushed or queued
-  std::atomic<std::uint32_t> dropped{0};    // of a bounded mailbox: messages lost
-  std::atomic<const char*> name{nullptr};   // registered name: lives as long as the runtime
   std::atomic<const char*> kind{nullptr};   // class of a server: a static text
   std::atomic<std::uint64_t> parent{0};     // Pid::number of the process that started it
   std::atomic<std::uint64_t> group_leader{0};  // Pid::number of Body::group_leader; 0 in a free slot
 };
-static_assert(sizeof(Sight) == 64);
+static_assert(sizeof(Badge) == 32);
+
+// The same for what only some have: who calls, has a name, or a bounded mailbox. It is all zero in the others, and its
+// page of memory is not touched while that holds for all who share it.
+struct alignas(32) Sight {
+  std::atomic<std::uint64_t> callee{0};     // Pid::number of the server that a blocked call waits for
+  std::atomic<std::uint32_t> call_id{0};    // which call that is
+  std::atomic<std::uint32_t> limit{0};      // of a bounded mailbox: capacity << 8 | Overflow
+  std::atomic<std::int32_t> pending{0};     // of a bounded mailbox: messages pushed or queued
+  std::atomic<std::uint32_t> dropped{0};    // of a bounded mailbox: messages lost
+  std::atomic<const char*> name{nullptr};   // registered name: lives as long as the runtime
+
+  // For the slot's next tenant: writes only where something stands.
+  void clear() noexcept {
+    const auto reset = [](auto& word) {
+      if (word.load(std::memory_order_relaxed) != 0) word.store(0, std::memory_order_relaxed);
+    };
+    reset(callee);
+    reset(call_id);
+    reset(limit);
+    reset(pending);
+    reset(dropped);
+    if (name.load(std::memory_order_relaxed) != nullptr) name.store(nullptr, std::memory_order_relaxed);
+  }
+};
+static_assert(sizeof(Sight) == 32);
 
 // -- relations: each node is made by whoever asks for it, and is the very signal that later announces the end --------
 
@@ -111,10 +139,11 @@ static_assert(sizeof(Sight) == 64);
 struct LinkNode : Signal {
   ExitMessage payload;            // filled when it becomes the exit signal
   Pid peer;                       // whom it leads to
-  bool linked = true;
+  LinkNode* next_link = nullptr;  // in the table of whose end it is
   std::uint32_t unlinks = 0;      // unlink signals to the peer that it has not acknowledged
-  bool linked_anew = false;       // a link signal to the peer travels behind the last of them
   std::uint32_t id = 0;           // of the link signal it travelled as
+  bool linked = true;
+  bool linked_anew = false;       // a link signal to the peer travels behind the last of the unlinks
 };
 
 // An exit signal sent explicitly, or the answer to a link signal that found nobody.
@@ -144,23 +173,25 @@ struct CallWatch : Signal {
   ExitReason reason;
 };
 
+// The watcher's side of a monitor; made with it, for it is also the signal that will end it.
 struct DemonitorNode : Signal {
-  MonitorNode* target = nullptr;
+  MonitorNode* target = nullptr;  // null for a monitor of oneself
+  DemonitorNode* next_monitor = nullptr;  // in the watcher's table
+  std::uint64_t id = 0;           // of the reference
+  Pid watched;
+  AliasMode alias = AliasMode::none;
 };
 struct UnwatchNode : Signal {
   CallWatch* target = nullptr;
 };
 
-// The watcher's side of a monitor.
-struct MonitorRecord {
-  Pid target;
-  DemonitorNode* end = nullptr;   // the signal that will end it, made in advance; null for a monitor of oneself
-  AliasMode alias = AliasMode::none;
-};
-
-struct AliasRecord {
-  AliasMode mode = AliasMode::explicit_unalias;
-  bool reply = false;
+struct AliasRecord : detail::Pooled {
+  AliasRecord(std::uint64_t the_id, AliasMode the_mode, bool for_a_reply) noexcept
+      : id(the_id), mode(the_mode), reply(for_a_reply) {}
+  std::uint64_t id;
+  AliasRecord* next_alias = nullptr;
+  AliasMode mode;
+  bool reply;
 };
 
 struct AliasMessage : Signal {
@@ -197,32 +228,71 @@ struct WakeTimer : ShardTimer {
 struct Lineage {
   std::vector<Term> ancestors;
   std::vector<Pid> callers;  // of tasks
+  mutable std::atomic<std::uint32_t> references{0};
+};
+
+// A counted pointer to one that no longer changes. One word; the count stands in the lineage.
+class SharedLineage {
+ public:
+  SharedLineage() = default;
+  SharedLineage(std::nullptr_t) noexcept {}  // NOLINT: implicit on purpose
+  explicit SharedLineage(std::unique_ptr<Lineage> made) noexcept : at_(made.release()) { retain(); }
+  SharedLineage(const SharedLineage& other) noexcept : at_(other.at_) { retain(); }
+  SharedLineage(SharedLineage&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
+  SharedLineage& operator=(SharedLineage other) noexcept {
+    std::swap(at_, other.at_);
+    return *this;
+  }
+  ~SharedLineage() {
+    if (at_ != nullptr && at_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete at_;
+  }
+
+  const Lineage* operator->() const noexcept { return at_; }
+  friend bool operator==(const SharedLineage& lineage, std::nullptr_t) noexcept { return lineage.at_ == nullptr; }
+  void reset() noexcept { *this = SharedLineage(); }
+
+ private:
+  void retain() const noexcept {
+    if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  const Lineage* at_ = nullptr;
+};
+
+inline std::uint64_t table_key(const LinkNode& node) noexcept { return node.peer.number; }
+inline std::uint64_t table_key(const DemonitorNode& node) noexcept { return node.id; }
+inline std::uint64_t table_key(const AliasRecord& record) noexcept { return record.id; }
+
+// What very few processes need.
+struct Rarities {
+  std::map<Term, Term> dictionary;
+  std::unordered_set<std::uint64_t> requests;  // of send_request, not yet answered
+  Term label;
+  std::size_t high_water_mark = 0;
 };
 
 // What few processes need; made at the first use.
-struct Extension {
-  std::unordered_map<std::uint64_t, LinkNode*> links;          // by Pid::number of the peer
-  std::unordered_map<std::uint64_t, MonitorRecord> monitors;   // by reference id
+struct Extension : detail::Pooled {
+  base::IntrusiveTable<LinkNode, &LinkNode::next_link> links;                // by Pid::number of the peer
+  base::IntrusiveTable<DemonitorNode, &DemonitorNode::next_monitor> monitors;  // by reference id
+  base::IntrusiveTable<AliasRecord, &AliasRecord::next_alias> aliases;
   base::IntrusiveList<MonitorNode, &MonitorNode::hook> watchers;
   base::IntrusiveList<CallWatch, &CallWatch::hook> call_watches;
-  std::unordered_map<std::uint64_t, AliasRecord> aliases;
-  std::unordered_set<std::uint64_t> requests;                  // of send_request, not yet answered
-  std::string name;
-  Term label;
+  std::string_view name;                        // its text lives as long as the runtime
   std::unique_ptr<WakeTimer> timer;
-  std::map<Term, Term> dictionary;
-  std::shared_ptr<const Lineage> for_children;  // what a child records, made at the first child
-  std::shared_ptr<const Lineage> for_tasks;     // the same for a task
-  std::size_t high_water_mark = 0;
+  SharedLineage for_children;                   // what a child records, made at the first child
+  SharedLineage for_tasks;                      // the same for a task
+  std::unique_ptr<Rarities> rarities_if_any;    // made by rarities()
   Extension();
   ~Extension();
+  [[nodiscard]] Rarities& rarities();
 };
+static_assert(sizeof(Extension) <= 128, "a process with a link, as any child of a supervisor, has one of these");
 
 enum class Leave : std::uint8_t { no, by_exit, by_signal };
 
 // What a process is beside its line: the common part. Derived classes hold the user's state: a function (plain.cpp), a
 // server (src/otp).
-class Body {
+class Body : public detail::Pooled {
  public:
   virtual ~Body();
 
@@ -239,8 +309,14 @@ class Body {
   virtual void announce_end(const ExitReason&) noexcept {}
   // Started by the generic machinery: records ancestors, makes crash reports.
   [[nodiscard]] virtual bool is_generic() const noexcept { return false; }
+  // Puts an idle process to rest: moves what it will need again into the Rest that it returns, and is gone. Null: it has
+  // something at hand that does not go in there, and stays as it is.
+  [[nodiscard]] virtual Rest* go_to_rest(Process&) noexcept { return nullptr; }
 
   [[nodiscard]] Extension& extension();
+  [[nodiscard]] const Rarities* rarities_if_any() const noexcept {
+    return extension_ == nullptr ? nullptr : extension_->rarities_if_any.get();
+  }
 
   Core* core = nullptr;
   Process* line = nullptr;
@@ -250,7 +326,7 @@ class Body {
   Pid group_leader;
   std::unique_ptr<Extension> extension_;
 
-  std::shared_ptr<const Lineage> lineage;  // of a generically started process
+  SharedLineage lineage;               // of a generically started process
 
   ExitReason reason;                   // while leaving
   Leave leaving = Leave::no;
@@ -258,6 +334,7 @@ class Body {
   bool dying = false;                  // state being destroyed: waits return at once
   bool migratable = false;
   std::uint8_t size_class = 0;         // 0: the default stack; else log2 of its bytes
+  std::uint8_t rest_place = 0;         // where it stands in a worker's RestList, if it does
   std::uint16_t swallows = 0;          // how often a leave was swallowed by catch (...)
   std::uint32_t call_id = 0;           // of the newest call that this process made
   std::uint32_t awaited_call = 0;      // the call whose reply it waits for; 0 for none

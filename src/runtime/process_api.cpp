@@ -71,13 +71,17 @@ void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& rea
 
 Extension::Extension() = default;
 
+Rarities& Extension::rarities() {
+  if (rarities_if_any == nullptr) rarities_if_any = std::make_unique<Rarities>();
+  return *rarities_if_any;
+}
+
 Extension::~Extension() {
-  for (auto& [number, node] : links) node->table->destroy(node);
+  links.drain([](LinkNode& node) { node.table->destroy(&node); });
   while (MonitorNode* node = watchers.pop_front()) node->table->destroy(node);
   while (CallWatch* node = call_watches.pop_front()) node->table->destroy(node);
-  for (auto& [id, record] : monitors) {
-    if (record.end != nullptr) record.end->table->destroy(record.end);
-  }
+  monitors.drain([](DemonitorNode& node) { node.table->destroy(&node); });
+  aliases.drain([](AliasRecord& record) { delete &record; });
 }
 
 Body::~Body() = default;
@@ -268,7 +272,7 @@ Reference alias(const AliasOptions& options) {
   Process& process = runtime::require_process("alias");
   runtime::Core& core = runtime::core_of(process);
   const std::uint64_t id = core.new_reference_id();
-  process.body->extension().aliases.emplace(id, runtime::AliasRecord{AliasMode::explicit_unalias, options.reply});
+  runtime::new_alias(process, id, AliasMode::explicit_unalias, options.reply);
   return core.alias_reference(id, process.body->pid);
 }
 
@@ -281,7 +285,7 @@ bool trap_exit(bool on) { return std::exchange(runtime::require_process("trap_ex
 namespace dictionary {
 namespace {
 std::map<Term, Term>& entries(const char* function) {
-  return runtime::require_process(function).body->extension().dictionary;
+  return runtime::require_process(function).body->extension().rarities().dictionary;
 }
 }  // namespace
 
@@ -312,7 +316,7 @@ std::vector<Term> keys_of(const Term& wanted) {
 }
 }  // namespace dictionary
 
-void set_label(const Term& label) { runtime::require_process("set_label").body->extension().label = label; }
+void set_label(const Term& label) { runtime::require_process("set_label").body->extension().rarities().label = label; }
 
 std::vector<Term> ancestors() {
   const auto& lineage = runtime::require_process("ancestors").body->lineage;

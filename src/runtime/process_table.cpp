@@ -5,11 +5,18 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "platform/fault.hpp"
 
 namespace coppice::runtime {
 namespace {
+
+constexpr std::size_t slots_max = (std::size_t{1} << Pid::slot_bits) - 1;
+constexpr std::uint32_t magazine_slots = 64;
+constexpr std::size_t small_table = 64 * 1024;
+constexpr std::uint32_t numbered_in_turn = 256;  // small programs have small pids, in the order of birth
+constexpr std::uint32_t fresh_first = 1024;  // as long as fewer were used, freed slots rest
 
 template <class T>
 T* map_array(std::size_t count) {
@@ -21,54 +28,92 @@ T* map_array(std::size_t count) {
 
 }  // namespace
 
-// Pages of the slab are zero until a slot is first used; allocate() then constructs the line. A zero line has serial 0,
-// which no pid carries.
-ProcessTable::ProcessTable(std::size_t processes_max)
-    : slots_(std::clamp<std::size_t>(processes_max, 1, (std::size_t{1} << Pid::slot_bits) - 2) + 1) {
+// Pages of the slabs are zero until a slot is first used; refill() then constructs its line and its badge. A zero line has
+// serial 0, which no pid carries. A zero sight says what a new one would, so its page stays untouched until somebody has
+// something to say there.
+ProcessTable::ProcessTable(std::size_t processes_max, unsigned workers) {
+  const std::size_t wanted = std::clamp<std::size_t>(processes_max, 1, slots_max - 1) + 1;
+  const bool small = wanted < small_table;
+  slots_ = small ? wanted : std::min(wanted + std::size_t{workers} * 2 * magazine_slots, slots_max);
+  if (!small) {
+    magazine_size_ = magazine_slots;
+    of_workers_ = std::vector<Magazines>(workers);
+  }
   lines_ = map_array<Process>(slots_);
+  badges_ = map_array<Badge>(slots_);
   sights_ = map_array<Sight>(slots_);
 }
 
 ProcessTable::~ProcessTable() {
   ::munmap(lines_, slots_ * sizeof(Process));
+  ::munmap(badges_, slots_ * sizeof(Badge));
   ::munmap(sights_, slots_ * sizeof(Sight));
 }
 
-Process* ProcessTable::allocate() noexcept {
-  Process* process = nullptr;
-  {
-    const std::lock_guard lock(mutex_);
-    // Fresh slots first: as long as there are any, a freed slot rests.
-    if (untouched_ < slots_ && (free_first_ == nullptr || untouched_ < 1024)) {
-      process = ::new (static_cast<void*>(&lines_[untouched_])) Process;
-      ::new (static_cast<void*>(&sights_[untouched_])) Sight;
-      ++untouched_;
-      used_.store(untouched_, std::memory_order_release);
-    } else if (free_first_ != nullptr) {
-      process = free_first_;
-      free_first_ = process->run_link;
-      if (free_first_ == nullptr) free_last_ = nullptr;
-    } else {
-      return nullptr;
+Process* ProcessTable::take(Magazines& from) noexcept {
+  Process* process = from.taking;
+  if (process != nullptr) from.taking = process->run_link;
+  return process;
+}
+
+// Under the lock. Fresh slots first: as long as there are any, a freed slot rests.
+bool ProcessTable::refill(Magazines& magazines) noexcept {
+  if (untouched_ < slots_ && (depot_first_ == nullptr || untouched_ < fresh_first)) {
+    const std::uint32_t wanted = &magazines == &shared_ || untouched_ < numbered_in_turn ? 1 : magazine_size_;
+    const auto end = static_cast<std::uint32_t>(std::min<std::size_t>(slots_, untouched_ + wanted));
+    for (std::uint32_t slot = end; slot-- > untouched_;) {
+      auto* process = ::new (static_cast<void*>(&lines_[slot])) Process;
+      ::new (static_cast<void*>(&badges_[slot])) Badge;
+      process->run_link = std::exchange(magazines.taking, process);
     }
+    untouched_ = end;
+    used_.store(untouched_, std::memory_order_release);
+    return true;
   }
-  count_.fetch_add(1, std::memory_order_relaxed);
+  if (depot_first_ != nullptr) {
+    magazines.taking = depot_first_;
+    depot_first_ = std::exchange(depot_first_->next_magazine, nullptr);
+    if (depot_first_ == nullptr) depot_last_ = nullptr;
+    return true;
+  }
+  for (Magazines* own : {&magazines, &shared_}) {  // what has not become a full magazine yet
+    if (own->freed == 0) continue;
+    magazines.taking = std::exchange(own->freed_first, nullptr);
+    own->freed_last = nullptr;
+    own->freed = 0;
+    return true;
+  }
+  magazines.taking = std::exchange(shared_.taking, nullptr);
+  return magazines.taking != nullptr;
+}
+
+Process* ProcessTable::allocate(std::uint32_t worker) noexcept {
+  Process* process = nullptr;
+  if (worker < of_workers_.size()) {
+    Magazines& mine = of_workers_[worker];
+    process = take(mine);
+    if (process == nullptr) {
+      const std::lock_guard lock(mutex_);
+      if (refill(mine)) process = take(mine);
+    }
+  } else {
+    const std::lock_guard lock(mutex_);
+    process = take(shared_);
+    if (process == nullptr && refill(shared_)) process = take(shared_);
+  }
+  if (process == nullptr) return nullptr;
   process->queue = nullptr;
   process->stack = nullptr;
   process->run_link = nullptr;
   process->body = nullptr;
   process->queue_length.store(0, std::memory_order_relaxed);
   process->flags.store(0, std::memory_order_relaxed);
-  Sight& sight = sights_[process - lines_];
-  sight.callee.store(0, std::memory_order_relaxed);
-  sight.handling.store(nullptr, std::memory_order_relaxed);
-  sight.name.store(nullptr, std::memory_order_relaxed);
-  sight.kind.store(nullptr, std::memory_order_relaxed);
-  sight.parent.store(0, std::memory_order_relaxed);
-  sight.group_leader.store(0, std::memory_order_relaxed);
-  sight.limit.store(0, std::memory_order_relaxed);
-  sight.pending.store(0, std::memory_order_relaxed);
-  sight.dropped.store(0, std::memory_order_relaxed);
+  Badge& badge = badges_[process - lines_];
+  badge.handling.store(nullptr, std::memory_order_relaxed);
+  badge.kind.store(nullptr, std::memory_order_relaxed);
+  badge.parent.store(0, std::memory_order_relaxed);
+  badge.group_leader.store(0, std::memory_order_relaxed);
+  if (process->spare != 0) sights_[process - lines_].clear();
   // `spare` remembers the use count of the slot while nobody lives there.
   const std::uint64_t use = process->spare + 1;
   process->spare = use;
@@ -79,19 +124,46 @@ Process* ProcessTable::allocate() noexcept {
   return process;
 }
 
-void ProcessTable::free(Process& process) noexcept {
+void ProcessTable::put(Magazines& to, Process& process) noexcept {
+  process.run_link = nullptr;
+  if (to.freed_last != nullptr) {
+    to.freed_last->run_link = &process;
+  } else {
+    to.freed_first = &process;
+  }
+  to.freed_last = &process;
+  ++to.freed;
+}
+
+// Under the lock: a full magazine goes to the back of the depot.
+void ProcessTable::hand_over(Magazines& magazines) noexcept {
+  Process* full = std::exchange(magazines.freed_first, nullptr);
+  magazines.freed_last = nullptr;
+  magazines.freed = 0;
+  full->next_magazine = nullptr;
+  if (depot_last_ != nullptr) {
+    depot_last_->next_magazine = full;
+  } else {
+    depot_first_ = full;
+  }
+  depot_last_ = full;
+}
+
+void ProcessTable::free(Process& process, std::uint32_t worker) noexcept {
   COPPICE_INVARIANT((process.head.load(std::memory_order_relaxed) & head::dead) != 0,
                     "a process slot was freed whose process is not dead");
   process.serial.store(0, std::memory_order_release);
-  count_.fetch_sub(1, std::memory_order_relaxed);
-  const std::lock_guard lock(mutex_);
-  process.run_link = nullptr;
-  if (free_last_ != nullptr) {
-    free_last_->run_link = &process;
+  if (worker < of_workers_.size()) {
+    Magazines& mine = of_workers_[worker];
+    put(mine, process);
+    if (mine.freed < magazine_size_) return;
+    const std::lock_guard lock(mutex_);
+    hand_over(mine);
   } else {
-    free_first_ = &process;
+    const std::lock_guard lock(mutex_);
+    put(shared_, process);
+    if (shared_.freed >= magazine_size_) hand_over(shared_);
   }
-  free_last_ = &process;
 }
 
 std::vector<std::uint64_t> ProcessTable::numbers() const {

@@ -66,7 +66,7 @@ Runtime::Scope::Scope(Runtime& runtime)
 }
 Runtime::Scope::~Scope() { runtime::scope_slot_untyped() = previous_; }
 
-std::size_t Runtime::process_count() const noexcept { return core_->table().count(); }
+std::size_t Runtime::process_count() const noexcept { return core_->process_count(); }
 
 std::size_t Runtime::timer_count() const noexcept {
   std::size_t count = 0;

@@ -50,8 +50,9 @@ void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
 
 std::size_t high_water_mark_of(const Body& body) {
   const Extension* extension = body.extension_.get();
-  return extension != nullptr && extension->high_water_mark != 0 ? extension->high_water_mark
-                                                                 : body.core->options().high_water_mark;
+  const Rarities* rarities = extension != nullptr ? extension->rarities_if_any.get() : nullptr;
+  return rarities != nullptr && rarities->high_water_mark != 0 ? rarities->high_water_mark
+                                                               : body.core->options().high_water_mark;
 }
 
 // The mark is reported when it is reached, and again only after the mailbox was half empty in between: a queue that swings
@@ -96,17 +97,14 @@ void take_alias_message(Process& process, AliasMessage* envelope) {
   const std::uint64_t id = envelope->id;
   envelope->table->destroy(envelope);
   Extension& extension = process.body->extension();
-  const auto found = extension.aliases.find(id);
-  if (found == extension.aliases.end()) {
+  const AliasRecord* found = extension.aliases.find(id);
+  if (found == nullptr) {
     discard(message, ExitReason::noproc());
     return;
   }
-  const AliasRecord record = found->second;
-  if (record.reply) extension.aliases.erase(found);
-  if (record.mode == AliasMode::reply_demonitor) {
-    extension.aliases.erase(id);
-    end_monitor(process, id);
-  }
+  const bool with_monitor = found->mode == AliasMode::reply_demonitor;
+  if (found->reply || with_monitor) delete extension.aliases.take(id);
+  if (with_monitor) end_monitor(process, id);
   Core& core = *process.body->core;
   const bool counted = (process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message);
   if (counted && !take_room(core, process)) {
@@ -140,45 +138,42 @@ void take_exit(Process& process, Signal* node, const ExitMessage& exit, bool by_
   node->table->destroy(node);
 }
 
+void forget_link(Extension& extension, LinkNode* own) {
+  extension.links.take(own->peer.number);
+  own->table->destroy(own);
+}
+
 // A link-caused exit counts only if the link still stands: PR-046.
 bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_link) {
   Extension& extension = process.body->extension();
-  const auto found = extension.links.find(from.number);
-  if (found == extension.links.end()) return false;
-  LinkNode* own = found->second;
+  LinkNode* own = extension.links.find(from.number);
+  if (own == nullptr) return false;
   const bool answers_newest = answers_link != 0 && answers_link == own->id;
   if (!own->linked || (own->unlinks != 0 && !answers_newest)) return false;
   own->linked = false;
-  if (own->unlinks == 0) {
-    extension.links.erase(found);
-    own->table->destroy(own);
-  }
+  if (own->unlinks == 0) forget_link(extension, own);
   return true;
 }
 
 void take_link(Process& process, LinkNode* node) {
   Extension& extension = process.body->extension();
-  const auto [place, fresh] = extension.links.try_emplace(node->peer.number, node);
-  if (!fresh) {
-    // While an unlink of ours is under way the peer will undo this link when it sees that: both ends stay unlinked. But if
-    // a link of ours travels behind it the peer, in its turn, takes that one: both ends are linked.
-    LinkNode* own = place->second;
-    if (own->unlinks == 0 || own->linked_anew) own->linked = true;
-    node->table->destroy(node);
+  LinkNode* own = extension.links.find(node->peer.number);
+  if (own == nullptr) {
+    extension.links.insert(*node);
+    return;
   }
+  // While an unlink of ours is under way the peer will undo this link when it sees that: both ends stay unlinked. But if
+  // a link of ours travels behind it the peer, in its turn, takes that one: both ends are linked.
+  if (own->unlinks == 0 || own->linked_anew) own->linked = true;
+  node->table->destroy(node);
 }
 
 void take_unlink(Process& process, UnlinkNode* node) {
   Extension& extension = process.body->extension();
   const Pid peer = node->from;
-  const auto found = extension.links.find(peer.number);
-  if (found != extension.links.end()) {
-    LinkNode* own = found->second;
+  if (LinkNode* own = extension.links.find(peer.number)) {
     own->linked = false;
-    if (own->unlinks == 0) {
-      extension.links.erase(found);
-      own->table->destroy(own);
-    }
+    if (own->unlinks == 0) forget_link(extension, own);
   }
   node->from = process.body->pid;
   node->table = &unlink_ack_table;
@@ -187,33 +182,38 @@ void take_unlink(Process& process, UnlinkNode* node) {
 
 void take_unlink_ack(Process& process, UnlinkNode* node) {
   Extension& extension = process.body->extension();
-  const auto found = extension.links.find(node->from.number);
-  if (found != extension.links.end()) {
-    LinkNode* own = found->second;
+  if (LinkNode* own = extension.links.find(node->from.number)) {
     if (own->unlinks > 0) --own->unlinks;
-    if (own->unlinks == 0 && !own->linked) {
-      extension.links.erase(found);
-      own->table->destroy(own);
-    }
+    if (own->unlinks == 0 && !own->linked) forget_link(extension, own);
   }
   node->table->destroy(node);
 }
 
 // -- monitors
 
+bool ends_with_monitor(AliasMode alias) noexcept {
+  return alias == AliasMode::demonitor || alias == AliasMode::reply_demonitor;
+}
+
+DemonitorNode* new_monitor_record(Process& watcher, std::uint64_t id, const Pid& target, AliasMode alias) {
+  auto* own = make_node<DemonitorNode>();
+  own->table = &demonitor_table;
+  own->id = id;
+  own->watched = target;
+  own->alias = alias;
+  watcher.body->extension().monitors.insert(*own);
+  return own;
+}
+
 void take_down(Process& process, MonitorNode* node) {
   Extension& extension = process.body->extension();
-  const auto found = extension.monitors.find(node->id);
-  if (found == extension.monitors.end()) {  // demonitored meanwhile: PR-072
+  DemonitorNode* own = extension.monitors.take(node->id);
+  if (own == nullptr) {  // demonitored meanwhile: PR-072
     node->table->destroy(node);
     return;
   }
-  if (found->second.alias == AliasMode::demonitor || found->second.alias == AliasMode::reply_demonitor) {
-    extension.aliases.erase(node->id);
-  }
-  DemonitorNode* end = found->second.end;
-  end->table->destroy(end);
-  extension.monitors.erase(found);
+  if (ends_with_monitor(own->alias)) delete extension.aliases.take(node->id);
+  own->table->destroy(own);
   node->table = &down_message_table;
   take_message(process, node);
 }
@@ -225,7 +225,7 @@ void take_reply(Process& process, detail::CallNode* node) {
       body.reply = node;
       return;
     }
-  } else if (body.extension().requests.erase(node->request.id()) != 0) {
+  } else if (body.extension().rarities().requests.erase(node->request.id()) != 0) {
     body.core->end_call_watch(*node);
     take_message(process, detail::make_message(Response(node->request, node)));
     return;
@@ -236,7 +236,7 @@ void take_reply(Process& process, detail::CallNode* node) {
 void take_call_watch(Process& process, CallWatch* watch) {
   Body& body = *process.body;
   if (watch->request != 0) {
-    if (body.extension().requests.erase(watch->request) != 0) {
+    if (body.extension().rarities().requests.erase(watch->request) != 0) {
       const Reference request = Reference::from_id(watch->request, body.pid.creation);
       take_message(process, detail::make_message(Response(request, watch->reason)));
     }
@@ -334,8 +334,8 @@ void establish_link(Process& process, LinkNode* node) { take_link(process, node)
 bool link_to(Process& process, const Pid& peer) {
   Body& body = *process.body;
   Extension& extension = body.extension();
-  const auto found = extension.links.find(peer.number);
-  if (found != extension.links.end() && found->second->linked) return true;
+  LinkNode* own = extension.links.find(peer.number);
+  if (own != nullptr && own->linked) return true;
   const std::uint32_t id = ++body.link_id;
   LinkNode* theirs = new_link_node(body.pid);
   theirs->id = id;
@@ -343,20 +343,21 @@ bool link_to(Process& process, const Pid& peer) {
     theirs->table->destroy(theirs);
     return false;
   }
-  LinkNode* own = found != extension.links.end() ? found->second : new_link_node(peer);
+  if (own == nullptr) {
+    own = new_link_node(peer);
+    extension.links.insert(*own);
+  }
   own->linked = true;
   own->linked_anew = own->unlinks != 0;
   own->id = id;
-  extension.links.emplace(peer.number, own);
   return true;
 }
 
 void unlink_from(Process& process, const Pid& peer) {
   Body& body = *process.body;
   Extension& extension = body.extension();
-  const auto found = extension.links.find(peer.number);
-  if (found == extension.links.end() || !found->second->linked) return;
-  LinkNode* own = found->second;
+  LinkNode* own = extension.links.find(peer.number);
+  if (own == nullptr || !own->linked) return;
   own->linked = false;
   own->linked_anew = false;
   ++own->unlinks;
@@ -371,17 +372,14 @@ void unlink_from(Process& process, const Pid& peer) {
 
 // -- monitors ----------------------------------------------------------------------------------------------------------
 
-MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target) {
+MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target, AliasMode alias) {
   auto* node = make_node<MonitorNode>();
   node->table = &monitor_table;
   node->watcher = watcher.body->pid;
   node->id = id;
   node->payload.pid = target;
   node->payload.reference = Reference::from_id(id, watcher.body->pid.creation);
-  auto* end = make_node<DemonitorNode>();
-  end->table = &demonitor_table;
-  end->target = node;
-  watcher.body->extension().monitors.emplace(id, MonitorRecord{target, end, AliasMode::none});
+  new_monitor_record(watcher, id, target, alias)->target = node;
   return node;
 }
 
@@ -392,14 +390,13 @@ Reference monitor_pid(Process& process, const Pid& target, std::string name, con
   const Reference reference = options.alias == AliasMode::none ? Reference::from_id(id, body.pid.creation)
                                                                : core.alias_reference(id, body.pid);
   if (options.alias != AliasMode::none) {
-    body.extension().aliases.emplace(id, AliasRecord{options.alias, options.alias == AliasMode::reply_demonitor});
+    new_alias(process, id, options.alias, options.alias == AliasMode::reply_demonitor);
   }
   if (target == body.pid) {  // PR-069
-    body.extension().monitors.emplace(id, MonitorRecord{target, nullptr, options.alias});
+    new_monitor_record(process, id, target, options.alias);
     return reference;
   }
-  MonitorNode* node = new_monitor(process, id, target);
-  body.extension().monitors[id].alias = options.alias;
+  MonitorNode* node = new_monitor(process, id, target, options.alias);
   node->payload.reference = reference;
   node->payload.name = std::move(name);
   node->payload.tag = options.tag;
@@ -411,20 +408,37 @@ Reference monitor_pid(Process& process, const Pid& target, std::string name, con
   return reference;
 }
 
+namespace {
+
+// Ends a monitor whose record is in no table any more. If the watched is dead, its Down is on its way to us and will be
+// dropped.
+void retire(Core& core, DemonitorNode& own) noexcept {
+  if (own.target == nullptr) return own.table->destroy(&own);
+  push_or_destroy(core, own.watched, &own);
+}
+
+}  // namespace
+
 bool end_monitor(Process& process, std::uint64_t id) {
   Body& body = *process.body;
   Extension& extension = body.extension();
-  const auto found = extension.monitors.find(id);
-  if (found == extension.monitors.end()) return false;
-  const MonitorRecord record = found->second;
-  extension.monitors.erase(found);
-  if (record.alias == AliasMode::demonitor || record.alias == AliasMode::reply_demonitor) extension.aliases.erase(id);
-  if (record.end == nullptr) return true;
-  push_or_destroy(*body.core, record.target, record.end);  // dead: the Down is on its way to us and will be dropped
+  DemonitorNode* own = extension.monitors.take(id);
+  if (own == nullptr) return false;
+  if (ends_with_monitor(own->alias)) delete extension.aliases.take(id);
+  retire(*body.core, *own);
   return true;
 }
 
-bool end_alias(Process& process, std::uint64_t id) { return process.body->extension().aliases.erase(id) > 0; }
+void new_alias(Process& process, std::uint64_t id, AliasMode mode, bool reply) {
+  auto record = std::make_unique<AliasRecord>(id, mode, reply);
+  process.body->extension().aliases.insert(*record);
+  (void)record.release();
+}
+
+bool end_alias(Process& process, std::uint64_t id) {
+  const std::unique_ptr<AliasRecord> record(process.body->extension().aliases.take(id));
+  return record != nullptr;
+}
 
 // -- death -------------------------------------------------------------------------------------------------------------
 
@@ -433,17 +447,13 @@ void announce_death(Process& process, const ExitReason& reason) noexcept {
   if (body.extension_ == nullptr) return;
   Core& core = *body.core;
   Extension& extension = *body.extension_;
-  for (auto& [number, node] : extension.links) {
-    if (!node->linked) {
-      node->table->destroy(node);
-      continue;
-    }
-    const Pid peer = node->peer;
-    node->payload = ExitMessage{body.pid, reason};
-    node->table = &link_exit_table;
-    push_or_destroy(core, peer, node);
-  }
-  extension.links.clear();
+  extension.links.drain([&](LinkNode& node) {
+    if (!node.linked) return node.table->destroy(&node);
+    const Pid peer = node.peer;
+    node.payload = ExitMessage{body.pid, reason};
+    node.table = &link_exit_table;
+    push_or_destroy(core, peer, &node);
+  });
   while (MonitorNode* node = extension.watchers.pop_front()) {
     node->payload.reason = reason;
     node->table = &down_table;
@@ -453,10 +463,7 @@ void announce_death(Process& process, const ExitReason& reason) noexcept {
     watch->reason = reason;
     push_or_destroy(core, watch->caller, watch);
   }
-  for (auto& [id, record] : extension.monitors) {
-    if (record.end != nullptr) push_or_destroy(core, record.target, record.end);
-  }
-  extension.monitors.clear();
+  extension.monitors.drain([&](DemonitorNode& own) { retire(core, own); });
 }
 
 void answer_for_the_dead(Core& core, const Pid& dead, Signal* signal, const ExitReason& reason) noexcept {

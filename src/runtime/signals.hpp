@@ -33,11 +33,13 @@ void unlink_from(Process& process, const Pid& peer);
 
 // -- monitors
 [[nodiscard]] Reference monitor_pid(Process& process, const Pid& target, std::string name, const MonitorOptions& options);
-[[nodiscard]] MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target);
+[[nodiscard]] MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target,
+                                       AliasMode alias = AliasMode::none);
 // True if the monitor was active.
 bool end_monitor(Process& process, std::uint64_t id);
 
 // -- aliases
+void new_alias(Process& process, std::uint64_t id, AliasMode mode, bool reply);
 bool end_alias(Process& process, std::uint64_t id);
 
 // -- at death

@@ -18,6 +18,7 @@ namespace {
 
 constinit thread_local void* worker_of_thread = nullptr;
 constexpr int spins_before_sleep = 200;
+constexpr std::size_t awake_when_simulated = 2;  // few, so that servers go to rest in the middle of everything
 
 }  // namespace
 
@@ -38,6 +39,7 @@ Worker::Worker(Core& core, std::uint32_t id)
     : core_(core),
       id_(id),
       timers_(core.timer_shard(id)),
+      rests_(core.world().simulated() ? awake_when_simulated : RestList::places),
       spares_max_(static_cast<std::uint32_t>(
           std::clamp<std::size_t>(core.options().stacks_max / (8 * core.shard_count()), 1, spare_stacks_max))) {}
 
@@ -97,6 +99,7 @@ void Worker::loop_entry(void* worker) {
 // so does the switch itself: see switch_here.hpp.
 [[gnu::always_inline]] inline void Worker::run_turn(Process& process) {
   platform::Stack* to = process.stack;
+  wake_from_rest(process);
   const std::uint8_t wanted = process.body->size_class;
   count_turn();
   if (to != nullptr) {

@@ -28,6 +28,7 @@
 #include "platform/stack_pool.hpp"
 #include "platform/world.hpp"
 #include "runtime/process.hpp"
+#include "runtime/rest.hpp"
 #include "runtime/run_queue.hpp"
 
 namespace coppice::runtime {
@@ -96,6 +97,9 @@ class Worker {
   // The answer to a call: true if it was the one under way, which was given its answer.
   bool answer_hand_off(detail::CallNode* node) noexcept;
 
+  // For the owner of a process that is about to commit its wait without a stack: see rest.hpp. This worker's thread only.
+  void note_idle(Process& process) { rests_.note(core_, process); }
+
   // -- making processes runnable: this worker's thread only
   void schedule_here(Process& process);       // the run-next slot by policy
   void schedule_last(Process& process);       // behind what is runnable
@@ -147,6 +151,7 @@ class Worker {
   std::uint32_t hand_off_streak_ = 0;
   std::uint32_t ticks_ = 0;
   std::uint32_t queue_picks_ = 0;
+  RestList rests_;
   ProcessList pinned_;
   RunRing ring_;
   Inbox inbox_;

@@ -37,7 +37,7 @@ bool runs_class(const Pid& pid, const detail::ServerTable& table) {
   runtime::Core& core = runtime::acting_core(held, "supervisor");
   if (!core.is_local(pid)) return false;
   runtime::Process& line = core.table().line(pid);
-  const char* kind = core.table().sight(line).kind.load(std::memory_order_acquire);
+  const char* kind = core.table().badge(line).kind.load(std::memory_order_acquire);
   return kind == table.name_text && line.serial.load(std::memory_order_acquire) == pid.number;
 }
 
@@ -46,9 +46,8 @@ Facade facade_of(const Pid& pid) {
   runtime::Core& core = runtime::acting_core(held, "supervisor");
   if (!core.is_local(pid)) return {};
   runtime::Process& line = core.table().line(pid);
-  const runtime::Sight& sight = core.table().sight(line);
-  const char* kind = sight.kind.load(std::memory_order_acquire);
-  const char* name = sight.name.load(std::memory_order_acquire);
+  const char* kind = core.table().badge(line).kind.load(std::memory_order_acquire);
+  const char* name = core.table().sight(line).name.load(std::memory_order_acquire);
   if (line.serial.load(std::memory_order_acquire) != pid.number) return {};
   return {name == nullptr ? "" : name, kind == nullptr ? "" : kind};
 }

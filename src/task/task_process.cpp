@@ -21,15 +21,21 @@ constexpr std::size_t function_offset(std::size_t alignment) {
 
 std::unique_ptr<runtime::Body> TaskBody::make(const detail::TaskFunction& what, void* function) {
   const std::size_t offset = function_offset(what.alignment);
-  void* memory = ::operator new(offset + what.size);
+  void* memory = detail::allocate_node(offset + what.size);
   void* place = static_cast<std::byte*>(memory) + offset;
   try {
     what.move(place, function);
   } catch (...) {
-    ::operator delete(memory);
+    detail::free_node(memory, offset + what.size);
     throw;
   }
   return std::unique_ptr<runtime::Body>(::new (memory) TaskBody(what, place));
+}
+
+void TaskBody::operator delete(TaskBody* body, std::destroying_delete_t) noexcept {
+  const std::size_t size = function_offset(body->what_.alignment) + body->what_.size;
+  body->~TaskBody();
+  detail::free_node(body, size);
 }
 
 void TaskBody::destroy_state() noexcept {
@@ -79,7 +85,7 @@ void TaskBody::report(const ExitReason& why) const {
   report.starter = starter;
   report.function = initial_call();
   report.reason = why;
-  if (extension_ != nullptr) report.label = extension_->label;
+  if (const runtime::Rarities* rarities = rarities_if_any()) report.label = rarities->label;
   if (lineage != nullptr) report.callers = lineage->callers;
   logger::task_report(report);
 }
@@ -96,14 +102,14 @@ std::vector<Pid> callers_for_tasks(const runtime::Process& caller) {
 namespace {
 
 // Made once for all tasks of one owner, anew if it has been given another name.
-std::shared_ptr<const runtime::Lineage> lineage_for_tasks(runtime::Process& owner) {
-  const std::shared_ptr<const runtime::Lineage> children = lineage_for_children(owner);
+runtime::SharedLineage lineage_for_tasks(runtime::Process& owner) {
+  const runtime::SharedLineage children = lineage_for_children(owner);
   runtime::Extension& extension = owner.body->extension();
   if (extension.for_tasks == nullptr || extension.for_tasks->ancestors.front() != children->ancestors.front()) {
-    auto lineage = std::make_shared<runtime::Lineage>();
+    auto lineage = std::make_unique<runtime::Lineage>();
     lineage->ancestors = children->ancestors;
     lineage->callers = callers_for_tasks(owner);
-    extension.for_tasks = std::move(lineage);
+    extension.for_tasks = runtime::SharedLineage(std::move(lineage));
   }
   return extension.for_tasks;
 }
@@ -113,11 +119,10 @@ std::shared_ptr<const runtime::Lineage> lineage_for_tasks(runtime::Process& owne
 Reference watch(runtime::Process& watcher, runtime::Process& task, bool as_owner) {
   runtime::Core& core = runtime::core_of(watcher);
   const std::uint64_t id = core.new_reference_id();
-  runtime::MonitorNode* node = runtime::new_monitor(watcher, id, task.body->pid);
+  const AliasMode alias = as_owner ? AliasMode::demonitor : AliasMode::none;
+  runtime::MonitorNode* node = runtime::new_monitor(watcher, id, task.body->pid, alias);
   if (as_owner) {
-    runtime::Extension& extension = watcher.body->extension();
-    extension.aliases.emplace(id, runtime::AliasRecord{AliasMode::demonitor, false});
-    extension.monitors.find(id)->second.alias = AliasMode::demonitor;
+    runtime::new_alias(watcher, id, alias, false);
     node->payload.reference = core.alias_reference(id, watcher.body->pid);
   }
   const Reference reference = node->payload.reference;
@@ -150,7 +155,7 @@ detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::Task
   body.lineage = how.lineage != nullptr || parent == nullptr ? how.lineage : lineage_for_tasks(*parent);
   if (how.owned || how.watched) data.reference = watch(*parent, *process, how.owned);
   if (how.owned) body.reply_to = data.reference;
-  core.table().sight(*process).kind.store("Task", std::memory_order_release);
+  core.table().badge(*process).kind.store("Task", std::memory_order_release);
   core.start(*process);
   return data;
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <new>
 
 #include <coppice/task.hpp>
 
@@ -17,7 +18,8 @@ namespace coppice::otp {
 class TaskBody final : public runtime::Body {
  public:
   static std::unique_ptr<runtime::Body> make(const detail::TaskFunction& what, void* function);
-  static void operator delete(void* memory) noexcept { ::operator delete(memory); }
+  // The function lies behind the object: only this knows how much there is to free.
+  static void operator delete(TaskBody* body, std::destroying_delete_t) noexcept;
   ~TaskBody() override { destroy_state(); }
 
   void run(runtime::Process& process) override;
@@ -43,7 +45,7 @@ struct TaskBirth {
   bool link = false;       // to the process that gives birth
   bool owned = false;      // monitored by it, through an alias by which the value comes back
   bool watched = false;    // monitored by it, without an alias
-  std::shared_ptr<const runtime::Lineage> lineage = nullptr;  // null: that of a task that the parent asks for
+  runtime::SharedLineage lineage = nullptr;  // null: that of a task that the parent asks for
   Pid starter = {};        // none: the parent
   const std::type_info* shown = nullptr;  // the user's function, if `what` is not it
 };

@@ -85,10 +85,10 @@ class Helper {
 
   detail::StartedJob spawn_task(std::shared_ptr<detail::StreamJob> job) {
     if (lineage_ == nullptr) {
-      auto lineage = std::make_shared<runtime::Lineage>();
+      auto lineage = std::make_unique<runtime::Lineage>();
       lineage->ancestors.push_back(Term(self()));
       lineage->callers = given_.callers;
-      lineage_ = std::move(lineage);
+      lineage_ = runtime::SharedLineage(std::move(lineage));
     }
     JobCall call{std::move(job)};
     const detail::TaskData task =
@@ -172,7 +172,7 @@ class Helper {
 
   const HelperConfiguration given_;
   Reference consumer_watch_;
-  std::shared_ptr<const runtime::Lineage> lineage_;
+  runtime::SharedLineage lineage_;
   std::unordered_map<Reference, Running> running_;
   std::deque<std::pair<std::chrono::nanoseconds, Reference>> deadlines_;
   bool stopped_ = false;

@@ -78,11 +78,11 @@ const detail::TaskFunction waiting{sizeof(Waiting), alignof(Waiting), &detail::m
                                    &detail::destroy_task<Waiting>, &typeid(Waiting)};
 
 // The supervisor's ancestors, and the callers of whoever asked (TS-010).
-std::shared_ptr<const runtime::Lineage> lineage_under(runtime::Process& supervisor, const std::vector<Pid>& callers) {
-  auto lineage = std::make_shared<runtime::Lineage>();
+runtime::SharedLineage lineage_under(runtime::Process& supervisor, const std::vector<Pid>& callers) {
+  auto lineage = std::make_unique<runtime::Lineage>();
   lineage->ancestors = lineage_for_children(supervisor)->ancestors;
   lineage->callers = callers;
-  return lineage;
+  return runtime::SharedLineage(std::move(lineage));
 }
 
 Pid start_here(const detail::TaskFunction& what, void* function, const std::vector<Pid>& callers, const Pid& starter) {

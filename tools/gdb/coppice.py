@@ -66,17 +66,18 @@ def runtimes():
 
 
 class Process:
-    def __init__(self, core, line, sight, thread):
+    def __init__(self, core, line, sight, badge, thread):
         self.line = line
         self.number = int(atomic(line["serial"]))
         self.word = int(atomic(line["head"]))
         self.sight = sight
+        self.badge = badge
         self.core = core
         self.thread = thread  # number of the worker that runs it, or None
         self.pid = "<0.%d.%d>" % (self.number & ((1 << SLOT_BITS) - 1), self.number >> SLOT_BITS)
 
     def called(self):
-        return text(atomic(self.sight["name"])) or text(atomic(self.sight["kind"])) or "-"
+        return text(atomic(self.sight["name"])) or text(atomic(self.badge["kind"])) or "-"
 
     def queued(self):
         return int(atomic(self.line["queue_length"]))
@@ -111,7 +112,8 @@ def processes():
             line = table["lines_"][slot]
             if int(atomic(line["serial"])) == 0 or int(atomic(line["head"])) & DEAD:
                 continue
-            yield Process(core, line, table["sights_"][slot], running.get(int(line.address)))
+            thread = running.get(int(line.address))
+            yield Process(core, line, table["sights_"][slot], table["badges_"][slot], thread)
 
 
 def word_at(address):

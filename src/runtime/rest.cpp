@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/rest.hpp"
+
+#include <utility>
+
+#include "runtime/core.hpp"
+
+namespace coppice::runtime {
+namespace {
+
+Body* marked(Rest* rest) noexcept { return reinterpret_cast<Body*>(reinterpret_cast<std::uintptr_t>(rest) | 1); }
+Rest& rest_of(const Process& process) noexcept {
+  return *reinterpret_cast<Rest*>(reinterpret_cast<std::uintptr_t>(process.body) & ~std::uintptr_t{1});
+}
+
+// Steps 1 to 3 of the header.
+void put_to_rest(Core& core, Process& process, std::uint64_t number) {
+  if (process.serial.load(std::memory_order_acquire) != number) return;
+  const std::uint64_t running = head::tag_of(number);
+  std::uint64_t word = running | head::waiting;
+  if (!process.head.compare_exchange_strong(word, running, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+  if (process.stack == nullptr && !at_rest(process)) {
+    if (Rest* rest = process.body->go_to_rest(process)) process.body = marked(rest);
+  }
+  word = running;
+  if (process.head.compare_exchange_strong(word, running | head::waiting, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed)) {
+    return;  // not ours any more
+  }
+  core.schedule(process);
+}
+
+}  // namespace
+
+bool can_rest(const Process& process) noexcept {
+  const Body& body = *process.body;
+  constexpr std::uint32_t needs_body = flag::bounded | flag::suspended | flag::closed;
+  return process.queue == nullptr && (process.flags.load(std::memory_order_relaxed) & needs_body) == 0 &&
+         body.leaving == Leave::no && !body.dying && !body.ending && !body.in_wait && !body.in_turn &&
+         body.awaited_call == 0 && body.reply == nullptr && body.orphans == nullptr && body.handled_call == nullptr &&
+         body.unhandled == nullptr && body.swallows == 0 && body.core->is_local(body.group_leader);
+}
+
+void move_into_rest(Body& body, Rest& rest) noexcept {
+  rest.extension = body.extension_.release();
+  rest.lineage = std::move(body.lineage);
+  rest.reductions = body.reductions;
+  rest.queue_peak = body.queue_peak;
+  rest.call_id = body.call_id;
+  rest.link_id = body.link_id;
+  rest.size_class = body.size_class;
+  rest.trap_exit = body.trap_exit;
+  rest.has_linked_parent = static_cast<bool>(body.linked_parent);
+  rest.migratable = body.migratable;
+  rest.above_mark = body.above_mark;
+}
+
+void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept {
+  Core& core = this_worker()->core();
+  const Badge& badge = core.table().badge(process);
+  body.core = &core;
+  body.line = &process;
+  body.pid = core.pid_of(process.serial.load(std::memory_order_relaxed));
+  const std::uint64_t parent = badge.parent.load(std::memory_order_relaxed);
+  if (parent != 0) body.parent = core.pid_of(parent);
+  if (rest.has_linked_parent) body.linked_parent = body.parent;
+  body.group_leader = core.pid_of(badge.group_leader.load(std::memory_order_relaxed));
+  body.extension_.reset(std::exchange(rest.extension, nullptr));
+  body.lineage = std::move(rest.lineage);
+  body.reductions = rest.reductions;
+  body.queue_peak = rest.queue_peak;
+  body.call_id = rest.call_id;
+  body.link_id = rest.link_id;
+  body.size_class = rest.size_class;
+  body.trap_exit = rest.trap_exit;
+  body.migratable = rest.migratable;
+  body.above_mark = rest.above_mark;
+}
+
+void wake_from_rest(Process& process) {
+  if (at_rest(process)) process.body = new_body_for(process, rest_of(process));
+}
+
+void RestList::add(Core& core, Process& process, std::uint64_t number) {
+  Place& place = places_[next_ & mask_];
+  process.body->rest_place = static_cast<std::uint8_t>(next_ & mask_);
+  ++next_;
+  const Place before = std::exchange(place, {&process, number});
+  if (before.process != nullptr) put_to_rest(core, *before.process, before.number);
+}
+
+}  // namespace coppice::runtime
