@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <new>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -37,6 +38,7 @@ struct ObjectOps {
   bool (*same_key)(const SharedObject&, const SharedObject&);
   int (*compare)(const SharedObject&, const SharedObject&);               // of keys; null: they have no order
   bool (*equal)(const SharedObject&, const SharedObject&);                // of values; null: they cannot be compared
+  std::uint64_t (*rank)(const SharedObject&);                             // of the key: rank_key
 };
 
 struct SharedObject {
@@ -59,6 +61,14 @@ struct ObjectOf : SharedObject {
   V value;
   template <class Key, class Value>
   ObjectOf(Key&& k, Value&& v) : key(std::forward<Key>(k)), value(std::forward<Value>(v)) {}
+
+  // From the pool that messages come from.
+  static void* operator new(std::size_t size) { return allocate_node(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { free_node(memory, size); }
+  static void* operator new(std::size_t size, std::align_val_t alignment) { return ::operator new(size, alignment); }
+  static void operator delete(void* memory, std::size_t size, std::align_val_t alignment) noexcept {
+    ::operator delete(memory, size, alignment);
+  }
 };
 
 // Owns one count of an object.
@@ -132,12 +142,31 @@ bool same_key(const A& a, const B& b) {
   }
 }
 
+// A number that does not fall as keys grow: rank_key(a) < rank_key(b) only if a < b. 0 for all keys of types of which we
+// know nothing.
+template <class K>
+constexpr std::uint64_t rank_key(const K& key) noexcept {
+  if constexpr (std::is_integral_v<K> && sizeof(K) <= sizeof(std::uint64_t)) {
+    constexpr std::uint64_t lowest = std::is_signed_v<K> ? std::uint64_t{1} << 63 : 0;
+    return static_cast<std::uint64_t>(key) ^ lowest;
+  } else if constexpr (std::is_same_v<K, std::string> || std::is_same_v<K, std::string_view>) {
+    std::uint64_t rank = 0;
+    for (std::size_t i = 0; i < sizeof(rank); ++i) {
+      rank = rank << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0);
+    }
+    return rank;
+  } else {
+    return 0;
+  }
+}
+
 // A key to look for.
 struct Probe {
   std::uint64_t hash;
   const void* key;
   bool (*matches)(const void* key, const SharedObject& object);
   int (*compare)(const void* key, const SharedObject& object);  // key to object's key; null: they have no order
+  std::uint64_t rank = 0;
 };
 
 // What stands for a key of type K in a look-up: a string_view for a string, so that no string is made; else the key.
@@ -157,6 +186,7 @@ decltype(auto) with_probe(const std::type_identity_t<KeyView<K>>& key, F&& funct
     probe.compare = [](const void* k, const SharedObject& object) {
       return compare_keys(*static_cast<const View*>(k), static_cast<const ObjectOf<K, V>&>(object).key);
     };
+    probe.rank = rank_key(key);
   }
   return function(static_cast<const Probe&>(probe));
 }
@@ -174,8 +204,9 @@ struct OpsOf {
   static bool equal(const SharedObject& a, const SharedObject& b) {
     return static_cast<const Object&>(a).value == static_cast<const Object&>(b).value;
   }
+  static std::uint64_t rank(const SharedObject& object) { return rank_key(static_cast<const Object&>(object).key); }
   static consteval ObjectOps make() {
-    ObjectOps made{&type_identity<Object>, sizeof(Object), KeyHashable<K>, &destroy, &same, nullptr, nullptr};
+    ObjectOps made{&type_identity<Object>, sizeof(Object), KeyHashable<K>, &destroy, &same, nullptr, nullptr, &rank};
     if constexpr (KeyOrdered<K>) made.compare = &compare;
     if constexpr (KeyComparable<V>) made.equal = &equal;
     return made;

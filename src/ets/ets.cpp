@@ -71,9 +71,37 @@ class Access {
   TableState* table_ = nullptr;
 };
 
-// For writers and whoever looks around: a share instead of a pin, so that freeing is not held up.
-detail::TableHandle keep(const TableRef& ref, Need need) {
+// In a simulation others may come first.
+const TableRef& let_others_in(const TableRef& ref) {
   if (runtime::Worker* here = runtime::this_worker()) here->core().world().interleave();
+  return ref;
+}
+
+// For writers to the store. A handle's holder keeps the table for as long as he calls; a name needs a pin. Neither
+// writes to what writers have in common.
+class Written {
+ public:
+  explicit Written(const TableRef& ref) {
+    let_others_in(ref);
+    if (ref.handle == nullptr) {
+      table_ = by_name_.emplace(ref, Need::write).get();
+    } else {
+      table_ = ref.handle->get();
+      if (table_ == nullptr) detail::throw_badarg("ets: there is no such table");
+      check(*table_, Need::write);
+    }
+  }
+  [[nodiscard]] TableState& operator*() const noexcept { return *table_; }
+  [[nodiscard]] TableState* operator->() const noexcept { return table_; }
+
+ private:
+  std::optional<Access> by_name_;
+  TableState* table_;
+};
+
+// For whoever changes the table as such: a share instead of a pin, so that freeing is not held up.
+detail::TableHandle keep(const TableRef& ref, Need need) {
+  let_others_in(ref);
   if (ref.handle != nullptr) {
     if (*ref.handle == nullptr) detail::throw_badarg("ets: there is no such table");
     check(**ref.handle, need);
@@ -102,7 +130,8 @@ Probe probe_for(const SharedObject& object) {
           [](const void* key, const SharedObject& other) {
             const auto& mine = *static_cast<const SharedObject*>(key);
             return mine.ops->compare(mine, other);
-          }};
+          },
+          object.ops->rank(object)};
 }
 
 void put_object(const TableState& table, SharedStore::Writer& writer, ObjectRef object) {
@@ -196,7 +225,8 @@ void read_key(const TableRef& ref, const Probe& key, SeeObject see) {
 
 void read_all(const TableRef& ref, SeeObject see) {
   const Access table(ref, Need::read);
-  table->store.view().for_each(see);
+  const SharedStore::Snapshot all(table->store);
+  all.view().for_each(see);
 }
 
 ObjectRef read_neighbour(const TableRef& ref, Neighbour which, const Probe* key) {
@@ -246,8 +276,9 @@ std::vector<ObjectRef> read_batch(const TableRef& ref, ObjectRef& position, bool
 // -- writing
 
 bool insert_objects(const TableRef& ref, std::span<ObjectRef> objects, bool only_new) {
-  const TableHandle table = keep(ref, Need::write);
-  SharedStore::Writer writer(table->store);
+  const Written table(ref);
+  SharedStore::Writer writer =
+      objects.size() == 1 ? SharedStore::Writer(table->store, (*objects[0]).hash) : SharedStore::Writer(table->store);
   must_live(*table);
   if (only_new) {
     for (const ObjectRef& object : objects) {
@@ -260,9 +291,9 @@ bool insert_objects(const TableRef& ref, std::span<ObjectRef> objects, bool only
 }
 
 void remove_key(const TableRef& ref, const Probe& key, const SharedObject* only, std::vector<ObjectRef>* taken) {
-  const TableHandle table = keep(ref, Need::write);
-  std::vector<ObjectRef> doomed;  // released after the mutex
-  SharedStore::Writer writer(table->store);
+  const Written table(ref);
+  std::vector<ObjectRef> doomed;  // released after the lock
+  SharedStore::Writer writer(table->store, key.hash);
   must_live(*table);
   writer.view().for_key(key, [&](const SharedObject& object) {
     if (only == nullptr || only->ops->equal(*only, object)) {
@@ -279,21 +310,21 @@ void remove_key(const TableRef& ref, const Probe& key, const SharedObject* only,
 
 std::size_t remove_objects(const TableRef& ref, std::span<const ObjectRef> objects) {
   if (objects.empty()) return 0;
-  const TableHandle table = keep(ref, Need::write);
-  SharedStore::Writer writer(table->store);
-  must_live(*table);
+  const Written table(ref);
   std::size_t count = 0;
   for (const ObjectRef& object : objects) {
+    SharedStore::Writer writer(table->store, object.get()->hash);
+    must_live(*table);
     if (object.get()->removed.load(std::memory_order_acquire)) continue;
     writer.remove(*object);
+    writer.commit();
     ++count;
   }
-  writer.commit();
   return count;
 }
 
 void remove_all(const TableRef& ref) {
-  const TableHandle table = keep(ref, Need::write);
+  const Written table(ref);
   SharedStore::Writer writer(table->store);
   must_live(*table);
   writer.clear();
@@ -302,9 +333,9 @@ void remove_all(const TableRef& ref) {
 
 bool change_object(const TableRef& ref, const Probe& key, ObjectRef otherwise,
                    FunctionRef<SharedObject*(const SharedObject&)> change) {
-  const TableHandle table = keep(ref, Need::write);
+  const Written table(ref);
   if (!table->is_set()) throw_badarg("ets: update_counter and update_element are for sets");
-  SharedStore::Writer writer(table->store);
+  SharedStore::Writer writer(table->store, key.hash);
   must_live(*table);
   const SharedObject* old = writer.view().find(key);
   if (old == nullptr && !otherwise) return false;
@@ -319,9 +350,9 @@ bool change_object(const TableRef& ref, const Probe& key, ObjectRef otherwise,
 }
 
 bool exchange_object(const TableRef& ref, const SharedObject& old, ObjectRef fresh) {
-  const TableHandle table = keep(ref, Need::write);
+  const Written table(ref);
   if (!table->is_set()) throw_badarg("ets: update and select_replace are for sets");
-  SharedStore::Writer writer(table->store);
+  SharedStore::Writer writer(table->store, old.hash);
   must_live(*table);
   if (old.removed.load(std::memory_order_acquire)) return false;
   writer.exchange(old, std::move(fresh));

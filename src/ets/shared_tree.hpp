@@ -1,68 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two immutable search structures over shared objects. A change makes new nodes along one path and leaves the old ones
-// as they are, so whoever reads an old root reads a whole, unchanging table.
+// Search structures over shared objects that are hashed. What is here only computes: which nodes make up the structure
+// after a change, beside the old one, which stays as it is; or which one slot of it to store anew. Who may do so, and
+// when others see it, is shared_store.hpp's.
 //
-//   Tree   a balanced binary tree (AVL) in the order of a comparison: of keys, or of insertion.
+//   Tree   an immutable balanced binary tree (AVL) in the order of a comparison: of insertion, within one hash.
 //   Trie   a tree of up to 32 branches a level over the bits of the hash, highest first; objects of one hash stand
-//          together in a Tree, in the order of their insertion.
-//
-// Pure functions over plain data. A Change notes what a sequence of changes has made and what it has replaced: on
-// commit the replaced nodes are retired, on abandon the fresh ones are freed. Nothing here is atomic and nothing is
-// locked.
+//          together in a Tree, in the order of their insertion. A branch with more than 15 children is a fan: it has a
+//          slot for each of the 32, so that children come and go without a copy of it. A fan in which 8 are left becomes
+//          a small branch again, unless it is the top.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
-#include <vector>
+#include <array>
 
-#include <coppice/shared_object.hpp>
+#include "ets/shared_nodes.hpp"
 
 namespace coppice::otp {
-
-using detail::FunctionRef;
-using detail::Probe;
-using detail::SharedObject;
-
-// A node, or nothing: a pointer with its kind in the low bits.
-using Link = std::uintptr_t;
-inline constexpr Link no_link = 0;
-
-struct TreeNode {
-  const TreeNode* left;
-  const TreeNode* right;
-  const SharedObject* object;
-  std::uint32_t height;
-};
-
-class Change {
- public:
-  Change() = default;
-  Change(const Change&) = delete;
-  Change& operator=(const Change&) = delete;
-  // What was not committed is undone.
-  ~Change();
-
-  const TreeNode* make_tree(const TreeNode* left, const SharedObject* object, const TreeNode* right);
-  void replace(const TreeNode* node) { replaced_.push_back(tree_link(node)); }
-  Link make_branch(std::uint32_t bitmap, const Link* children);
-  void replace(Link branch) { replaced_.push_back(branch); }
-
-  // Frees a node. Not its children.
-  static void free_node(Link node) noexcept;
-  // Frees nodes and releases objects of a whole structure.
-  static void free_all(Link root) noexcept;
-
-  // The nodes to retire; the change is made.
-  [[nodiscard]] std::vector<Link> commit();
-  [[nodiscard]] std::ptrdiff_t bytes() const noexcept;  // by how much the nodes have grown
-
-  static Link tree_link(const TreeNode* node) noexcept;
-
- private:
-  std::vector<Link> fresh_;
-  std::vector<Link> replaced_;
-};
 
 // -- Tree. `order` compares two objects; an object that is inserted must differ from all others in that order.
 using Order = int (*)(const SharedObject&, const SharedObject&);
@@ -71,22 +24,46 @@ namespace tree {
 [[nodiscard]] const TreeNode* insert(Change&, const TreeNode*, const SharedObject*, Order);
 [[nodiscard]] const TreeNode* remove(Change&, const TreeNode*, const SharedObject&, Order);
 [[nodiscard]] const TreeNode* exchange(Change&, const TreeNode*, const SharedObject& old, const SharedObject*, Order);
-[[nodiscard]] const SharedObject* find(const TreeNode*, const Probe&);
 [[nodiscard]] const SharedObject* first(const TreeNode*);
-[[nodiscard]] const SharedObject* last(const TreeNode*);
-// The nearest object behind (before) a position, which `compare` compares with an object's: position to object.
-using Position = FunctionRef<int(const SharedObject&)>;
-[[nodiscard]] const SharedObject* after(const TreeNode*, Position compare);
-[[nodiscard]] const SharedObject* before(const TreeNode*, Position compare);
+// The nearest object behind a position, which `compare` compares with an object's: position to object.
+[[nodiscard]] const SharedObject* after(const TreeNode*, FunctionRef<int(const SharedObject&)> compare);
 // In order; stops when `see` returns false.
 bool for_each(const TreeNode*, FunctionRef<bool(const SharedObject&)> see);
 }  // namespace tree
 
+// A store to one slot, to be made.
+struct Swap {
+  Slot* slot = nullptr;
+  Link value = no_link;
+};
+
 // -- Trie
 namespace trie {
+// The root of an empty trie whose slots are to be changed in place. It stays a fan.
+[[nodiscard]] Link make_top(Change&);
+
+// Beside the old structure: the root of the new one. Below a leaf, all objects of one hash, these work as well.
 [[nodiscard]] Link insert(Change&, Link, const SharedObject*);
 [[nodiscard]] Link remove(Change&, Link, const SharedObject&);
 [[nodiscard]] Link exchange(Change&, Link, const SharedObject& old, const SharedObject*);
+
+// In place: where the leaf of a hash stands or would stand, under a top.
+struct Place {
+  struct Step {
+    Slot* slot;  // from which the branch was loaded
+    Link branch;
+  };
+  std::array<Step, 13> steps;  // the top first
+  int depth = 0;
+  Slot* slot = nullptr;        // from which the leaf was loaded; null: the last branch has no such child
+  Link leaf = no_link;         // of another hash, maybe
+};
+[[nodiscard]] Place find_place(Slot& root, std::uint64_t hash) noexcept;
+// The leaf of the hash, or nothing.
+[[nodiscard]] Link leaf_in(const Place&, std::uint64_t hash) noexcept;
+// The one store with which `leaf` stands there; nothing takes the leaf out, which must be there.
+[[nodiscard]] Swap put(Change&, const Place&, std::uint64_t hash, Link leaf);
+
 // All objects whose key matches, oldest first; stops when `see` returns false.
 bool for_key(Link, const Probe&, FunctionRef<bool(const SharedObject&)> see);
 [[nodiscard]] const SharedObject* find(Link, const Probe&);

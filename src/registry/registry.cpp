@@ -236,7 +236,7 @@ Result<Pid> register_entry(const RegistryRef& ref, ObjectRef object, bool unique
     // Under the mutex that the closing partition takes after it has stored 0: it finds this entry, or we see the 0.
     closed = stands.load(std::memory_order_seq_cst) != partition.number;
     if (!closed) {
-      writer.emplace(registry->store_of(*object));
+      writer.emplace(registry->store_of(*object), (*object).hash);
       const SharedObject* old = keys == Keys::unique ? writer->view().find(otp::probe_for(*object)) : nullptr;
       if (old != nullptr && otp::lives(core, registry->pid_of(*old))) {
         holder = registry->pid_of(*old);
@@ -319,7 +319,7 @@ bool exchange_entry(const RegistryRef& ref, const SharedObject& old, ObjectRef f
   const auto [first, last] = list->second.entries.equal_range(old.hash);
   for (auto entry = first; entry != last; ++entry) {
     if (entry->second.object.get() != &old) continue;
-    writer.emplace(registry->store_of(old));
+    writer.emplace(registry->store_of(old), old.hash);
     if (old.removed.load(std::memory_order_acquire)) return false;
     writer->exchange(old, fresh);
     entry->second.object = std::move(fresh);
@@ -356,7 +356,8 @@ std::vector<ObjectRef> all_entries(const RegistryRef& ref) {
   const Found registry(ref);
   std::vector<ObjectRef> entries;
   for (const auto& partition : registry->partitions) {
-    partition->store.view().for_each([&](const SharedObject& object) {
+    const SharedStore::Snapshot all(partition->store);
+    all.view().for_each([&](const SharedObject& object) {
       object.retain();
       entries.emplace_back(&object);
       return true;

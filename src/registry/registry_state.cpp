@@ -69,7 +69,9 @@ void RegistryState::remove_from_stores(const std::vector<ObjectRef>& objects) {
   std::map<std::size_t, std::vector<const SharedObject*>> by_store;
   for (const ObjectRef& object : objects) by_store[store_index_of(*object)].push_back(object.get());
   for (const auto& [index, doomed] : by_store) {
-    SharedStore::Writer writer(partitions[index]->store);
+    SharedStore& store = partitions[index]->store;
+    SharedStore::Writer writer = doomed.size() == 1 ? SharedStore::Writer(store, doomed.front()->hash)
+                                                    : SharedStore::Writer(store);
     for (const SharedObject* object : doomed) {
       if (!object->removed.load(std::memory_order_acquire)) writer.remove(*object);
     }

@@ -19,7 +19,9 @@ int compare_key(const SharedObject& a, const SharedObject& b) { return a.ops->co
 
 // Counts nodes that were committed away, frees them, and checks the balance.
 void commit(Change& change) {
-  for (const Link node : change.commit()) Change::free_node(node);
+  change.end_step();
+  for (std::size_t i = 0; i < change.replaced().size(); ++i) Change::free_node(change.replaced()[i]);
+  change.commit();
 }
 
 std::uint32_t checked_height(const TreeNode* node) {
@@ -67,11 +69,9 @@ TEST(SharedTree, a_tree_of_keys_does_what_a_map_does_and_stays_balanced) {
   for (int key = -1; key <= 300; ++key) {
     const auto position = [&](const SharedObject& object) { return key - key_of(object); };
     const auto above = model.upper_bound(key);
-    const auto below = model.lower_bound(key);
     EXPECT_EQ(tree::after(root, position), above == model.end() ? nullptr : above->second);
-    EXPECT_EQ(tree::before(root, position), below == model.begin() ? nullptr : std::prev(below)->second);
   }
-  Change::free_all(Change::tree_link(root));
+  Change::free_all(link_to(root));
 }
 
 // Hashes of few kinds: equal ones, ones that differ in the last bits or in the first.
@@ -126,6 +126,75 @@ TEST(SharedTree, a_trie_keeps_objects_in_the_order_of_hash_and_insertion) {
     commit(change);
   }
   EXPECT_EQ(root, no_link);
+}
+
+// The same in place: by one store to one slot each, under a top that stays.
+TEST(SharedTree, a_trie_that_is_changed_in_place_keeps_the_same_order) {
+  std::mt19937 random(4);
+  std::map<std::pair<std::uint64_t, std::uint64_t>, const SharedObject*> model;
+  Slot root(no_link);
+  {
+    Change change;
+    root.store(trie::make_top(change));
+    change.commit();
+  }
+  std::uint64_t sequence = 0;
+  // Adds a random object, or removes or exchanges the one at `at`.
+  const auto step = [&](bool adds, std::uint64_t hash) {
+    Change change;
+    auto at = model.end();
+    if (!adds) {
+      at = std::next(model.begin(), static_cast<std::ptrdiff_t>(random() % model.size()));
+      hash = at->first.first;
+    }
+    const trie::Place place = trie::find_place(root, hash);
+    Link leaf = trie::leaf_in(place, hash);
+    SharedObject* object = nullptr;
+    if (adds || random() % 4 == 0) {
+      object = detail::new_object<int, int>(1, 1);
+      object->hash = hash;
+      object->sequence = adds ? ++sequence : at->second->sequence;
+    }
+    const SharedObject* gone = adds ? nullptr : at->second;
+    if (adds) {
+      leaf = trie::insert(change, leaf, object);
+      model.emplace(std::pair(hash, object->sequence), object);
+    } else if (object != nullptr) {
+      leaf = trie::exchange(change, leaf, *gone, object);
+      at->second = object;
+    } else {
+      leaf = trie::remove(change, leaf, *gone);
+      model.erase(at);
+    }
+    const Swap swap = trie::put(change, place, hash, leaf);
+    swap.slot->store(swap.value);
+    commit(change);
+    if (gone != nullptr) gone->release();
+  };
+  const auto check = [&] {
+    std::size_t count = 0;
+    auto expected = model.begin();
+    for (const SharedObject* o = trie::first(load(root)); o != nullptr;
+         o = trie::after(load(root), o->hash, o->sequence)) {
+      ASSERT_NE(expected, model.end());
+      EXPECT_EQ(o, (expected++)->second);
+      ++count;
+    }
+    EXPECT_EQ(count, model.size());
+  };
+  // Hashes that collide or share long prefixes, then ones that fill branches until they are fans.
+  for (int i = 0; i < 6000; ++i) {
+    step(model.size() < 5 || random() % 2 == 0, hash_for(static_cast<std::uint32_t>(random())));
+    if (i % 500 == 0) check();
+  }
+  for (std::uint64_t i = 0; i < 4000; ++i) step(true, (i * 0x9e3779b97f4a7c15ULL) & 0xfff0000000000000ULL);
+  check();
+  while (model.size() > 1) step(false, 0);
+  check();
+  while (!model.empty()) step(false, 0);
+  EXPECT_EQ(trie::first(load(root)), nullptr);
+  for (std::uint32_t i = 0; i < 32; ++i) EXPECT_EQ(load(branch_of(load(root)).children()[i]), no_link);
+  Change::free_all(load(root));
 }
 
 TEST(SharedTree, what_was_not_committed_leaves_the_old_structure_whole) {

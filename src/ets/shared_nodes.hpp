@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The nodes of shared tables, and the changes that make and replace them.
+//
+// A link is a pointer to a node or to an object, with its kind in the low bits. What a node holds is fixed when it is
+// published, but for its slots: links that a writer may store anew while others read.
+//
+//   Branch    a node of a trie: up to 32 children. Its bitmap tells which there are; in a fan, as a branch is called
+//             that has room for all 32, any child may also be nothing.
+//   TreeNode  a node of the tree of those objects that have one hash. No slot: it never changes.
+//   Page      a node of the tree of an ordered table: up to 31 objects in order, with their ranks, and the pages between
+//             them.
+//
+// Who may touch what. Readers load slots, within a pin (epochs.hpp). Writers store to them, and touch `mark`, under the
+// locks of the store (shared_store.hpp). All loads and stores of slots that readers can reach are sequentially
+// consistent: epochs.hpp asks for it, and a load acquires what was behind the link when it was stored.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <coppice/shared_object.hpp>
+
+namespace coppice::otp {
+
+using detail::FunctionRef;
+using detail::Probe;
+using detail::SharedObject;
+
+using Link = std::uintptr_t;
+using Slot = std::atomic<Link>;
+static_assert(sizeof(Slot) == sizeof(Link) && Slot::is_always_lock_free);
+
+inline constexpr Link no_link = 0;
+inline constexpr Link kind_bits = 7;
+inline constexpr Link kind_object = 0;  // also of no_link
+inline constexpr Link kind_branch = 1;
+inline constexpr Link kind_fan = 2;
+inline constexpr Link kind_tree = 3;
+inline constexpr Link kind_page = 4;
+
+struct TreeNode {
+  const TreeNode* left;
+  const TreeNode* right;
+  const SharedObject* object;
+  std::uint32_t height;
+  mutable std::uint32_t mark;
+};
+
+struct Branch {
+  std::uint32_t bitmap;  // of a fan: all ones
+  mutable std::uint32_t mark;
+  [[nodiscard]] Slot* children() const noexcept {
+    return reinterpret_cast<Slot*>(const_cast<Branch*>(this) + 1);
+  }
+  [[nodiscard]] std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(std::popcount(bitmap)); }
+  [[nodiscard]] static std::size_t bytes(std::uint32_t count) noexcept { return sizeof(Branch) + count * sizeof(Slot); }
+};
+
+struct Page {
+  std::uint16_t count;  // of objects
+  bool inner;           // has pages below, one more than objects
+  mutable std::uint32_t mark;
+  [[nodiscard]] std::uint64_t* ranks() const noexcept {
+    return reinterpret_cast<std::uint64_t*>(const_cast<Page*>(this) + 1);
+  }
+  [[nodiscard]] Slot* objects() const noexcept { return reinterpret_cast<Slot*>(ranks() + count); }
+  [[nodiscard]] Slot* children() const noexcept { return objects() + count; }
+  [[nodiscard]] static std::size_t bytes(std::uint32_t count, bool inner) noexcept {
+    return sizeof(Page) + count * (sizeof(std::uint64_t) + sizeof(Slot)) + (inner ? (count + 1) * sizeof(Slot) : 0);
+  }
+};
+static_assert(sizeof(Branch) == 8 && sizeof(Page) == 8);
+
+[[nodiscard]] inline Link kind_of(Link link) noexcept { return link & kind_bits; }
+[[nodiscard]] inline bool is_branch(Link link) noexcept {
+  return kind_of(link) == kind_branch || kind_of(link) == kind_fan;
+}
+[[nodiscard]] inline const SharedObject* object_of(Link link) noexcept {
+  return reinterpret_cast<const SharedObject*>(link);
+}
+[[nodiscard]] inline const TreeNode* tree_of(Link link) noexcept {
+  return reinterpret_cast<const TreeNode*>(link & ~kind_bits);
+}
+[[nodiscard]] inline const Branch& branch_of(Link link) noexcept {
+  return *reinterpret_cast<const Branch*>(link & ~kind_bits);
+}
+[[nodiscard]] inline const Page& page_of(Link link) noexcept {
+  return *reinterpret_cast<const Page*>(link & ~kind_bits);
+}
+[[nodiscard]] inline Link link_to(const SharedObject* object) noexcept { return reinterpret_cast<Link>(object); }
+[[nodiscard]] inline Link link_to(const TreeNode* node) noexcept {
+  return node == nullptr ? no_link : reinterpret_cast<Link>(node) | kind_tree;
+}
+[[nodiscard]] inline Link load(const Slot& slot) noexcept { return slot.load(std::memory_order_seq_cst); }
+
+// A list whose first entries need no memory of their own: most changes are small.
+class Links {
+ public:
+  // After this the next push does not fail.
+  void make_room() {
+    if (size_ >= few && more_.size() == more_.capacity()) more_.reserve(more_.empty() ? 64 : more_.size() * 2);
+  }
+  void push(Link link) {
+    if (size_ < few) {
+      few_[size_] = link;
+    } else {
+      more_.push_back(link);
+    }
+    ++size_;
+  }
+  Link pop() noexcept {
+    const Link last = (*this)[--size_];
+    if (size_ >= few) more_.pop_back();
+    return last;
+  }
+  [[nodiscard]] Link& operator[](std::size_t i) noexcept { return i < few ? few_[i] : more_[i - few]; }
+  [[nodiscard]] Link operator[](std::size_t i) const noexcept { return i < few ? few_[i] : more_[i - few]; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void clear() noexcept {
+    size_ = 0;
+    more_.clear();
+  }
+
+ private:
+  static constexpr std::size_t few = 8;
+  std::array<Link, few> few_;
+  std::vector<Link> more_;
+  std::size_t size_ = 0;
+};
+
+// Notes which nodes a sequence of steps has made, and which it has replaced. On commit the replaced ones are the
+// caller's to retire; what was not committed is undone. What the change has itself made and then replaced goes at once,
+// so that a change of a million objects needs no more memory than they.
+class Change {
+ public:
+  Change() = default;
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+  ~Change();
+
+  const TreeNode* make_tree(const TreeNode* left, const SharedObject* object, const TreeNode* right);
+  Link make_branch(std::uint32_t bitmap, const Link* children);
+  Link make_fan(const Link* children);  // 32 of them
+  Link make_page(std::uint32_t count, const std::uint64_t* ranks, const Link* objects, const Link* children);
+
+  // The node is not part of the new structure. It may be read until the end of the step.
+  void replace(Link node);
+  void replace(const TreeNode* node) { replace(link_to(node)); }
+  // Made by this change, so that nobody else sees it and its slots may be stored to.
+  [[nodiscard]] static bool is_own(Link node) noexcept { return mark_of(node) != 0; }
+  // A step has ended.
+  void end_step() noexcept;
+
+  [[nodiscard]] const Links& replaced() const noexcept { return replaced_; }
+  void commit() noexcept;
+  [[nodiscard]] std::ptrdiff_t bytes() const noexcept { return bytes_; }  // by how much the nodes have grown
+
+  // Frees a node. Not its children.
+  static void free_node(Link node) noexcept;
+  // Frees nodes and releases objects of a whole structure.
+  static void free_all(Link root) noexcept;
+
+ private:
+  [[nodiscard]] static std::uint32_t& mark_of(Link node) noexcept;  // 0, or the place among `fresh_`, from 1
+  Link note(Link node) noexcept;
+  void make_room();
+
+  Links fresh_;     // with nothing in the places of those that were replaced
+  Links holes_;     // these places
+  Links spent_;     // made and replaced in this step
+  Links replaced_;
+  std::ptrdiff_t bytes_ = 0;
+};
+
+}  // namespace coppice::otp
