@@ -19,8 +19,11 @@
 // insert_new of many objects, take, remove, update_counter, update_element, clear, lookup, to_vector, save. Not
 // isolated as a whole, but whole object by object: select and its kin, fold, for_each, first/next walks. They visit
 // each object that stands there from beginning to end exactly once, in every type of table and without fixing it;
-// objects that come or go meanwhile may or may not be seen. A read that begins after a write has returned sees it.
-// Readers take no lock and write no memory that other readers look at; writers of one table take turns.
+// objects that come, go or are replaced meanwhile may or may not be seen as such. A read that begins after a write has
+// returned sees it. Readers take no lock and write no memory that other readers look at, but for to_vector and save,
+// which wait for the writers at work, a moment each, and make others slower until they have gone over the table.
+// Writers of different keys mostly do not wait for each other, but in ordered sets, and for writers of many objects at
+// once, they take turns.
 //
 // Objects are copied in and out; keys and values must be copyable. A bag needs `==` of values; a set and a bag need
 // std::hash of keys, or that keys convert to Term; an ordered_set needs `<`. Copies, comparisons and hashes must not

@@ -3,13 +3,13 @@
 // The state of a table, and the directory of a runtime's tables.
 //
 // Who may touch what. A table's `dead`, `owner` and `fixed` are atomics, read by anybody; the store is read within a
-// pin and written under its own mutex. All else about tables, who owns which, who is heir, who has which name, is
+// pin and written under its own locks. All else about tables, who owns which, who is heir, who has which name, is
 // written under the directory's mutex. Lock order: the directory's, then a store's. No user code runs under the
 // directory's mutex.
 //
 // The end of a table. Under the directory's mutex: it leaves the index of names, the lists of owners, and is dead. Then
 // the store is emptied in one commit; a writer that had come in before ends first, and a later one finds the table dead
-// under the store's mutex. The directory's share of the state is given back through the epochs, because a reader that
+// under the store's locks. The directory's share of the state is given back through the epochs, because a reader that
 // came by name holds no share.
 #pragma once
 
