@@ -8,8 +8,8 @@
 //   Branch    a node of a trie: up to 32 children. Its bitmap tells which there are; in a fan, as a branch is called
 //             that has room for all 32, any child may also be nothing.
 //   TreeNode  a node of the tree of those objects that have one hash. No slot: it never changes.
-//   Page      a node of the tree of an ordered table: up to 31 objects in order, with their ranks, and the pages between
-//             them.
+//   Page      a node of the tree of an ordered table: up to 31 objects in order, with their ranks, and the pages
+//             between them.
 //
 // Who may touch what. Readers load slots, within a pin (epochs.hpp). Writers store to them, and touch `mark`, under the
 // locks of the store (shared_store.hpp). All loads and stores of slots that readers can reach are sequentially

@@ -4,8 +4,8 @@
 // pages between them. Beside each object stands its rank, a number that is never greater than that of a later key
 // (shared_object.hpp): a search reads numbers that lie together, and looks at keys only where ranks are equal.
 //
-// As in shared_tree.hpp, what is here only computes. A change ends in one store to one slot: of a page, of an object, or
-// of the root. Objects move between pages only within what that store replaces, so that a reader, who loads each slot
+// As in shared_tree.hpp, what is here only computes. A change ends in one store to one slot: of a page, of an object,
+// or of the root. Objects move between pages only within what that store replaces, so that a reader, who loads each slot
 // once, comes across each object once, whatever is stored meanwhile. Everything but the root and the last page of each
 // level is at least half full.
 #pragma once
