@@ -56,19 +56,11 @@ struct SharedObject {
 };
 
 template <class K, class V>
-struct ObjectOf : SharedObject {
+struct ObjectOf : SharedObject, Pooled {
   K key;
   V value;
   template <class Key, class Value>
   ObjectOf(Key&& k, Value&& v) : key(std::forward<Key>(k)), value(std::forward<Value>(v)) {}
-
-  // From the pool that messages come from.
-  static void* operator new(std::size_t size) { return allocate_node(size); }
-  static void operator delete(void* memory, std::size_t size) noexcept { free_node(memory, size); }
-  static void* operator new(std::size_t size, std::align_val_t alignment) { return ::operator new(size, alignment); }
-  static void operator delete(void* memory, std::size_t size, std::align_val_t alignment) noexcept {
-    ::operator delete(memory, size, alignment);
-  }
 };
 
 // Owns one count of an object.
