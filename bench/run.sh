@@ -32,6 +32,8 @@ root=$(dirname -- "$here")
 workloads() {
   cat <<'TEXT'
 bytes_blocked_process bytes      2   <=5120B 0.25 1   0.2 1   0   0
+ets_lookup            lookups/s  2   >=4x    0.1  0.2 0.1 0.2 0   0
+ets_overwrite         writes/s   2   >=3x    0.05 0.1 0.05 0.1 0   0
 ping_pong_servers     messages/s 1,2 >=20x   0.25 0.5 0.1 0.4 0.1 0.2
 ping_pong_plain       messages/s 1,2 >=7x    0.25 0.5 0.1 0.4 0.1 0.2
 call                  calls/s    1,2 >=40x   0.25 0.5 0.1 0.4 0.1 0.2
@@ -43,8 +45,6 @@ task                  tasks/s    1,2 >=40x   0.25 0.5 0.1 0.2 0   0
 fib                   tasks/s    2   >=40x   0.1  0.2 0.05 0.05 0 0
 registry_lookup       lookups/s  2   >=12x   0.2  0.4 0.1 0.1 0   0
 call_via              calls/s    2   >=60x   0.2  0.4 0.1 0.1 0   0
-ets_lookup            lookups/s  2   >=4x    0.1  0.2 0.1 0.2 0   0
-ets_overwrite         writes/s   2   >=3x    0.05 0.1 0.05 0.1 0   0
 ets_ordered_lookup    lookups/s  2   >=4x    0.1  0.2 0.1 0.2 0   0
 restart_exit          restarts/s 2   >=20x   0.25 0.5 0.05 0.1 0  0
 restart_throw         restarts/s 2   >=5x    0.25 0.5 0.05 0.1 0  0
