@@ -343,9 +343,14 @@ TEST(JobsInFiles, what_is_broken_off_too_often_is_discarded) {
       }
       receive<Busy>();
       // The whole tree is killed, as with the program: nobody can put anything back.
+      auto supervisors = Supervisor::which_children(jobs);
+      std::erase_if(supervisors, [](const ChildInfo& child) { return child.type != ChildType::supervisor; });
       trap_exit(true);
       const Pid store = whereis("Jobs.Store");
+      sys::suspend(jobs);  // so that no supervisor starts anything again before it dies itself
+      for (const ChildInfo& child : supervisors) sys::suspend(child.pid);
       exit(whereis("Jobs.Queue.default"), ExitReason::kill());
+      for (const ChildInfo& child : supervisors) exit(child.pid, ExitReason::kill());
       exit(jobs, ExitReason::kill());
       const Reference watch = monitor(store);
       receive(when([&](const Down& down) { return down.reference == watch; }, [](const Down&) {}));
