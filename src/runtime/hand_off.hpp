@@ -7,7 +7,7 @@
 // Actors: the caller P, the server V, their worker; everybody else, who may send signals to both meanwhile.
 //
 //   1. P claims V: compare-and-swap of V's head from `waiting` to `running`. It holds V now as a sender does that has
-//      woken it, and puts the envelope where V's intake would.
+//      woken it, wakes it if it is at rest (rest.hpp), and puts the envelope where V's intake would.
 //   2. P leaves its stack S for a spare one, whose loop runs V's turn next. P's wait is *not committed*: its head goes on
 //      to say `running`, and who sends it a signal leaves that there and schedules nobody. The worker notes P (HandOff-
 //      UnderWay); until step 3 nobody but this thread can make P go on.
@@ -28,8 +28,8 @@
 namespace coppice::runtime {
 
 // Calls `server`, which the caller has claimed and which has the envelope, by hand-off if that may be; else schedules it.
-// `here` is the worker that runs the caller. In either case the caller goes on to wait for its answer. It has memory for its timer (prepare_wake_timer): settling
-// cannot fail.
+// `here` is the worker that runs the caller. In either case the caller goes on to wait for its answer. It has memory for its
+// timer (prepare_wake_timer): settling cannot fail.
 void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node, CallTimes& times);
 
 }  // namespace coppice::runtime
