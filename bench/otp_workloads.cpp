@@ -77,20 +77,6 @@ double run_readers(Reader reader) {
   return now() - begin;
 }
 
-// Numbers that do not follow each other, the same on all sides.
-class Scatter {
- public:
-  Scatter(unsigned seed, long below) : state_(seed * 7919L + 1), below_(below) {}
-  long next() {
-    state_ = state_ * 16807 % 2147483647;
-    return state_ % below_;
-  }
-
- private:
-  long state_;
-  long below_;
-};
-
 inline constexpr Registry<std::string>::Name names{"Bench.Names"};
 
 double registry_lookup(long count) {
@@ -219,18 +205,39 @@ double dynamic_children(long count) {
   return counts_the_start ? started : now() - begin;
 }
 
-constexpr std::array<Workload, 11> workloads{{
-    {"task", "tasks/s", 200'000, task_async_await, false},
-    {"fib", "tasks/s", 640'000, fib_tasks, false},
-    {"registry_lookup", "lookups/s", 2'000'000, registry_lookup, false},
-    {"call_via", "calls/s", 500'000, call_via, false},
-    {"ets_lookup", "lookups/s", 2'000'000, ets_lookup, false},
-    {"ets_overwrite", "writes/s", 2'000'000, ets_overwrite, false},
-    {"ets_ordered_lookup", "lookups/s", 2'000'000, ets_ordered_lookup, false},
-    {"restart_exit", "restarts/s", 100'000, restarts<Failing::Stop>, false},
-    {"restart_throw", "restarts/s", 100'000, restarts<Failing::Throw>, false},
-    {"children_start", "children/s", 100'000, dynamic_children<true>, false},
-    {"children_stop", "children/s", 100'000, dynamic_children<false>, false},
+class Holder : public GenServer<Holder> {
+ public:
+  explicit Holder(long value) : value_(value) {}
+  struct Get {
+    using Reply = long;
+  };
+  long handle_call(Get) const { return value_; }
+
+ private:
+  long value_;
+};
+
+double bytes_supervised_server(long count) {
+  const auto supervisor = DynamicSupervisor::start_link().value();
+  const ChildSpec spec = child<Holder>(1L);
+  const double before = resident_bytes();
+  for (long i = 0; i < count; ++i) (void)DynamicSupervisor::start_child(supervisor, spec).value();
+  return (resident_bytes() - before) / static_cast<double>(count);
+}
+
+constexpr std::array<Workload, 12> workloads{{
+    {"task", "tasks/s", 200'000, task_async_await},
+    {"fib", "tasks/s", 640'000, fib_tasks},
+    {"registry_lookup", "lookups/s", 2'000'000, registry_lookup},
+    {"call_via", "calls/s", 500'000, call_via},
+    {"ets_lookup", "lookups/s", 2'000'000, ets_lookup},
+    {"ets_overwrite", "writes/s", 2'000'000, ets_overwrite},
+    {"ets_ordered_lookup", "lookups/s", 2'000'000, ets_ordered_lookup},
+    {"restart_exit", "restarts/s", 100'000, restarts<Failing::Stop>},
+    {"restart_throw", "restarts/s", 100'000, restarts<Failing::Throw>},
+    {"children_start", "children/s", 100'000, dynamic_children<true>},
+    {"children_stop", "children/s", 100'000, dynamic_children<false>},
+    {"bytes_supervised_server", "bytes", 1'000'000, bytes_supervised_server, Kind::bytes},
 }};
 
 }  // namespace

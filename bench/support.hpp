@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the workloads share: a clock, a check of their results, the message that says that all is done.
+// What the workloads share: a clock, a check of their results, the message that says that all is done, numbers that are
+// the same on all sides, a process on another worker.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <coppice/process.hpp>
 
 namespace bench {
 
@@ -21,6 +28,55 @@ inline void check(bool right, const char* what) {
   if (right) return;
   std::fprintf(stderr, "coppice_bench: wrong result: %s\n", what);
   std::exit(70);
+}
+
+// Numbers that do not follow each other, the same on all sides.
+class Scatter {
+ public:
+  Scatter(unsigned seed, long below) : state_(seed * 7919L + 1), below_(below) {}
+  long next() {
+    state_ = state_ * 16807 % 2147483647;
+    return state_ % below_;
+  }
+
+ private:
+  long state_;
+  long below_;
+};
+
+// The resident set of this program.
+[[nodiscard]] double resident_bytes();
+
+// Runs `function` as a process on another worker than the caller's; there are at least two. Several processes are
+// spawned, and the caller holds its worker until one of them finds itself on another thread, which it can do only because
+// that worker took it over; the others end. A process that has waited once stays where it is.
+template <class F>
+coppice::Pid spawn_elsewhere(F function) {
+  struct Role {
+    std::thread::id here = std::this_thread::get_id();
+    std::atomic<bool> taken{false};
+    std::atomic<bool> settled{false};
+    coppice::Pid pid;
+  };
+  const auto role = std::make_shared<Role>();
+  while (!role->taken.load(std::memory_order_acquire)) {
+    for (int i = 0; i < 4; ++i) {
+      coppice::spawn([role, function] {
+        if (std::this_thread::get_id() == role->here || role->taken.exchange(true, std::memory_order_acq_rel)) return;
+        role->pid = coppice::self();
+        role->settled.store(true, std::memory_order_release);
+        F own = function;
+        own();
+      });
+    }
+    const double give_up = now() + 0.01;
+    while (!role->taken.load(std::memory_order_acquire) && now() < give_up) {
+    }
+    if (!role->taken.load(std::memory_order_acquire)) coppice::yield();  // let the four end
+  }
+  while (!role->settled.load(std::memory_order_acquire)) {
+  }
+  return role->pid;
 }
 
 }  // namespace bench

@@ -157,19 +157,16 @@ double spawn_and_exit(long count) {
 
 // -- bytes
 
-double resident_bytes() {
-  long pages = 0;
-  long resident = 0;
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  check(file != nullptr && std::fscanf(file, "%ld %ld", &pages, &resident) == 2, "reading /proc/self/statm");
-  std::fclose(file);
-  return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
-
 double bytes_idle_server(long count) {
   const double before = resident_bytes();
   for (long i = 0; i < count; ++i) Counter::start_as({}, 1L).value();
   return (resident_bytes() - before) / static_cast<double>(count);
+}
+
+// The whole resident set, in megabytes.
+double servers_10m(long count) {
+  for (long i = 0; i < count; ++i) Counter::start_as({}, 1L).value();
+  return resident_bytes() / 1e6;
 }
 
 double bytes_blocked_process(long count) {
@@ -191,34 +188,29 @@ double bytes_blocked_process(long count) {
   return bytes;
 }
 
-constexpr std::array<Workload, 8> core_workloads{{
-    {"bytes_blocked_process", "bytes", 100'000, bytes_blocked_process, true},
-    {"ping_pong_servers", "messages/s", 2'000'000, ping_pong_servers, false},
-    {"ping_pong_plain", "messages/s", 2'000'000, ping_pong_plain, false},
-    {"call", "calls/s", 500'000, call, false},
-    {"cast_then_get", "casts/s", 5'000'000, cast_then_get, false},
-    {"fan_in", "messages/s", 4'000'000, fan_in, false},
-    {"spawn", "spawns/s", 1'000'000, spawn_and_exit, false},
-    {"bytes_idle_server", "bytes", 1'000'000, bytes_idle_server, true},
+constexpr std::array<Workload, 9> workloads{{
+    {"bytes_blocked_process", "bytes", 100'000, bytes_blocked_process, Kind::bytes},
+    {"ping_pong_servers", "messages/s", 2'000'000, ping_pong_servers},
+    {"ping_pong_plain", "messages/s", 2'000'000, ping_pong_plain},
+    {"call", "calls/s", 500'000, call},
+    {"cast_then_get", "casts/s", 5'000'000, cast_then_get},
+    {"fan_in", "messages/s", 4'000'000, fan_in},
+    {"spawn", "spawns/s", 1'000'000, spawn_and_exit},
+    {"bytes_idle_server", "bytes", 1'000'000, bytes_idle_server, Kind::bytes},
+    {"servers_10m", "MB", 10'000'000, servers_10m, Kind::bytes},
 }};
 
 }  // namespace
 
-const Workload* find_workload(std::string_view name) {
-  for (const std::span<const Workload> part : {std::span<const Workload>(core_workloads), otp_workloads()}) {
-    for (const Workload& workload : part) {
-      if (workload.name == name) return &workload;
-    }
-  }
-  return nullptr;
-}
+std::span<const Workload> core_workloads() { return workloads; }
 
-void list_workloads() {
-  for (const std::span<const Workload> part : {std::span<const Workload>(core_workloads), otp_workloads()}) {
-    for (const Workload& workload : part) {
-      std::printf("%-22s %9ld  %s\n", workload.name.data(), workload.count, workload.unit.data());
-    }
-  }
+double resident_bytes() {
+  long pages = 0;
+  long resident = 0;
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  check(file != nullptr && std::fscanf(file, "%ld %ld", &pages, &resident) == 2, "reading /proc/self/statm");
+  std::fclose(file);
+  return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace bench

@@ -458,19 +458,18 @@ defmodule Bench.Workloads do
 end
 
 defmodule Bench.Main do
-  alias Bench.Workloads
-
   def main([workload, scale]), do: main([workload, scale, "1"])
 
   def main([workload, scale, repeats]) do
     :logger.set_primary_config(:level, :none)
     {scale, ""} = Float.parse(scale)
 
-    case Workloads.sizes() do
-      %{^workload => size} ->
+    case Enum.find_value(modules(), &find(&1, workload)) do
+      {module, size, unit} ->
         n = max(round(size * scale), 1)
-        unless String.starts_with?(workload, "bytes_"), do: fresh(workload, max(div(n, 20), 1))
-        repeat(repeats, fn -> report(workload, fresh(workload, n)) end)
+        # The first run, a twentieth of the size, is not measured: it loads code and lets allocators grow.
+        if String.ends_with?(unit, "/s"), do: fresh(module, workload, max(div(n, 20), 1))
+        repeat(repeats, fn -> report(workload, unit, fresh(module, workload, n)) end)
 
       _ ->
         usage()
@@ -478,6 +477,22 @@ defmodule Bench.Main do
   end
 
   def main(_), do: usage()
+
+  # To compile a file takes as long as some workloads do: only what is asked for is loaded.
+  defp modules do
+    Stream.map([{Bench.Workloads, nil}, {Bench.More, "more.exs"}], fn {module, file} ->
+      if file, do: Code.require_file(file, __DIR__)
+      module
+    end)
+  end
+
+  defp find(module, workload) do
+    case module.sizes() do
+      %{^workload => {size, unit}} -> {module, size, unit}
+      %{^workload => size} -> {module, size, module.unit(workload)}
+      _ -> nil
+    end
+  end
 
   defp repeat("step", function) do
     if is_binary(IO.gets("")) do
@@ -488,23 +503,29 @@ defmodule Bench.Main do
 
   defp repeat(repeats, function), do: for(_ <- 1..String.to_integer(repeats), do: function.())
 
-  # The first run, a twentieth of the size, is not measured: it loads code and lets allocators grow.
-  defp fresh(workload, n), do: Task.await(Task.async(fn -> Workloads.run(workload, n) end), :infinity)
+  defp fresh(module, workload, n), do: Task.await(Task.async(fn -> module.run(workload, n) end), :infinity)
 
-  defp report(workload, result) do
-    value =
-      case result do
-        {:bytes, bytes} -> bytes
-        {operations, time} -> operations * 1.0e9 / time
-      end
+  defp report(workload, unit, {:latencies, nanoseconds}) do
+    sorted = nanoseconds |> Enum.sort() |> List.to_tuple()
 
-    threads = System.schedulers_online()
-    IO.puts("#{workload}\t#{threads}\t#{:erlang.float_to_binary(value / 1, decimals: 1)}\t#{Workloads.unit(workload)}")
+    for {name, part} <- [{"p50", 0.5}, {"p99", 0.99}, {"p99.9", 0.999}] do
+      # By nearest rank.
+      rank = ceil(part * tuple_size(sorted)) |> max(1) |> min(tuple_size(sorted))
+      print("#{workload}.#{name}", unit, elem(sorted, rank - 1) / 1000)
+    end
+  end
+
+  defp report(workload, unit, {kind, value}) when kind in [:bytes, :figure], do: print(workload, unit, value / 1)
+  defp report(workload, unit, {operations, time}), do: print(workload, unit, operations * 1.0e9 / time)
+
+  defp print(name, unit, value) do
+    IO.puts("#{name}\t#{System.schedulers_online()}\t#{:erlang.float_to_binary(value, decimals: 3)}\t#{unit}")
   end
 
   defp usage do
     IO.puts(:stderr, "usage: elixir --erl \"+S N:N\" bench.exs WORKLOAD SCALE [REPEATS | step]")
-    IO.puts(:stderr, "workloads: #{Enum.join(Enum.sort(Map.keys(Workloads.sizes())), " ")}")
+    names = Enum.flat_map(modules(), &Map.keys(&1.sizes()))
+    IO.puts(:stderr, "workloads: #{Enum.join(Enum.sort(names), " ")}")
     System.halt(64)
   end
 end

@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# What bench/ makes of figures, on figures that are given: verdicts on goals of every form, JSON, Markdown and the page.
+# Nothing is measured here.
+# shellcheck disable=SC2016  # the backquotes are Markdown's
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd)
+table=$root/bench/table.sh
+directory=$(mktemp -d) || exit 2
+trap 'rm -rf "$directory"' EXIT
+cd "$directory" || exit 2
+wrong=0
+
+complain() {
+  printf '%s\n' "$*"
+  wrong=1
+}
+# prints TEXT-PATTERN...: the last output has lines that match all of them.
+prints() {
+  for pattern in "$@"; do
+    grep -Eq -e "$pattern" output || { complain "should print: $pattern"; cat output; }
+  done
+}
+passes() { "$@" > output 2>&1 || { complain "should pass: $*"; cat output; }; }
+fails() { if "$@" > output 2>&1; then complain "should fail: $*"; cat output; fi; }
+
+# -- verdicts --
+cat > figures <<'TEXT'
+fast 1 900 100 - - calls/s 5
+fast 2 1000 100 50 >=10x calls/s 5
+slow 1 1600 100 - - calls/s 5
+slow 2 1000 250.5 - >=5x calls/s 5
+fan_in 1 1900 - - - messages/s 5
+fan_in 2 1000 - - - messages/s 5
+light 2 160 320 - <=160B bytes 5
+heavy 2 160.5 320 - <=160B bytes 5
+near 2 15 - - <=15us us 5
+far 2 15.1 - - <=15us us 5
+futex 2 1.25 - - <=1.2times times 3
+awake 2 3 1 - <=0wakeups wakeups 1
+asleep 2 0 1 - <=0wakeups wakeups 1
+late.p99 2 10 5.001 - >=0.5x us 3
+later.p99 2 10 4.9 - >=0.5x us 3
+alone 2 1000 - - >=2x calls/s 5
+gone 2 - 100 - <=15us us 5
+line 2 100 10 - linear children/s 5
+open 2 100 10 - - children/s 5
+TEXT
+context='a machine; BEAM: one' passes "$table" json figures
+cp output all.json
+if command -v python3 > /dev/null 2>&1; then
+  passes python3 -c 'import json; rows = json.load(open("all.json"))
+assert len(rows) == 19 and rows[1] == {"workload": "fast", "threads": 2, "ours": 1000.0, "beam": 100.0, "caf": 50.0,
+  "ratio": 10.0, "goal": ">=10x", "unit": "calls/s", "rounds": 5, "context": "a machine; BEAM: one"}, rows[1]'
+fi
+
+fails "$table" check all.json
+prints '^fast +2 threads +goal >=10x +here 10.000x +reached' '^slow +2 threads .* here 3.992x +missed' \
+  '^slow +2 for 1 threads +goal <=1.5x +here 1.60x slower +missed' \
+  '^fast +2 for 1 .* 0.90x slower +reached' '^fan_in +2 for 1 threads +goal <=2x +here 1.90x slower +reached' \
+  '^light .* here 160.000B +reached' '^heavy .* here 160.500B +missed' \
+  '^near .* here 15.000us +reached' '^far .* here 15.100us +missed' '^futex .* here 1.250times +missed' \
+  '^awake .* here 3.000wakeups +missed' '^asleep .* here 0.000wakeups +reached' \
+  '^late.p99 .* reached' '^later.p99 .* here 0.490x +missed' '^alone .* not measured' '^gone .* not measured' \
+  '^line .* not judged by one figure' '^17 rows with a goal, 9 missed'
+if grep -q '^open' output; then complain 'a row without a goal should not be judged'; fi
+
+# A table of which every row is reached passes; one that judges nothing does not.
+grep -vE '"(slow|heavy|far|futex|awake|later.p99|alone|gone)"' all.json > good.json
+passes "$table" check good.json
+prints '^8 rows with a goal, 0 missed'
+grep -E 'open|\[|\]' all.json > none.json
+fails "$table" check none.json
+fails "$table" check nowhere.json
+
+# -- the tables --
+passes "$table" print figures
+prints '^workload +threads +ours' '^slow +2 +1000 +250 +- +3.99x +>=5x +calls/s' '^awake +2 +3.00 +1.00 +- +0.33x! ' \
+  '^!: a loss, 3 of them'
+passes "$table" markdown all.json
+prints '^a machine; BEAM: one\.$' '^\| `fast` \| 2 \| 1000 calls/s \| 100 \| 50.0 \| 10.0x \| at least 10x \| reached \|$' \
+  '^\| `awake` \| 2 .*\*\*0.33x\*\*, a loss \| 0 \| missed \|$' \
+  '^Rows that miss their goals:$' '^\| `heavy` \| 160 bytes \| at most 160B \| not yet said \|'
+passes "$table" markdown good.json
+prints '^All rows that were measured reach their goals\.$'
+
+begin='<!-- figures: begin -->'
+end='<!-- figures: end -->'
+printf '%s\n' '# Page' "$begin" 'old figures' "$end" 'the rest' > page.md
+passes "$table" document good.json page.md
+cp page.md output
+prints '^# Page$' '^\| `fast` \| 2 ' '^the rest$'
+if grep -q 'old figures' page.md; then complain 'old figures should be gone'; fi
+cp page.md before.md
+passes "$table" document good.json page.md
+cmp -s before.md page.md || complain 'to put the same figures into a page again should change nothing'
+printf '%s\n' "$begin" > unmarked.md
+fails "$table" document good.json unmarked.md
+
+# What is said of a row belongs to one that exists.
+sed '/^#/d; s/ *|.*//' "$root/bench/misses.txt" | while read -r row; do
+  grep -q "^${row%.p*} " "$root/bench/rows.txt" || echo "misses.txt: no row is named $row"
+done > output
+[ ! -s output ] || complain "$(cat output)"
+
+[ "$wrong" -eq 0 ] && echo 'bench: what is made of figures is as it should be'
+exit "$wrong"
