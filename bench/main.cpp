@@ -22,9 +22,9 @@ namespace {
 using bench::Kind;
 using bench::Workload;
 
-std::array<std::span<const Workload>, 5> all_workloads() {
+std::array<std::span<const Workload>, 6> all_workloads() {
   return {bench::core_workloads(), bench::call_workloads(),    bench::process_workloads(),
-          bench::otp_workloads(),  bench::outside_workloads()};
+          bench::otp_workloads(),  bench::outside_workloads(), bench::latency_workloads()};
 }
 
 const Workload* find_workload(std::string_view name) {

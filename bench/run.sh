@@ -10,10 +10,10 @@ usage: run.sh [--quick | --all] [--json FILE] [WORKLOAD...]
        run.sh --check FILE | --markdown FILE | --document FILE
 
   --quick      three rounds at a smaller scale, on two threads only, less than a minute
-  --all        also the rows that take long: ten million servers
+  --all        also the rows that take long: latencies, ten million servers
                default: all others, five rounds, less than four minutes
   --json FILE  also writes the table to FILE
-  WORKLOAD     measures only these, or all whose name begins so: ets
+  WORKLOAD     measures only these, or all whose name begins so: latency, ets
 
 What follows measures nothing and reads a table that --json wrote.
   --check FILE     says for each row whether it reaches its goal, and fails if one does not

@@ -37,5 +37,6 @@ inline std::vector<double> latencies_us;
 [[nodiscard]] std::span<const Workload> process_workloads();   // rings, monitors, timers
 [[nodiscard]] std::span<const Workload> otp_workloads();       // supervisors, tasks, registries, tables
 [[nodiscard]] std::span<const Workload> outside_workloads();   // foreign threads, a runtime that has nothing to do
+[[nodiscard]] std::span<const Workload> latency_workloads();
 
 }  // namespace bench

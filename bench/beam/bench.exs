@@ -480,7 +480,7 @@ defmodule Bench.Main do
 
   # To compile a file takes as long as some workloads do: only what is asked for is loaded.
   defp modules do
-    Stream.map([{Bench.Workloads, nil}, {Bench.More, "more.exs"}], fn {module, file} ->
+    Stream.map([{Bench.Workloads, nil}, {Bench.More, "more.exs"}, {Bench.Latency, "latency.exs"}], fn {module, file} ->
       if file, do: Code.require_file(file, __DIR__)
       module
     end)
