@@ -1,12 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What bench/ makes of figures, on figures that are given: verdicts on goals of every form, JSON, Markdown and the page.
-# Nothing is measured here.
+# What bench/ makes of figures, on figures that are given: verdicts on goals of every form, JSON, Markdown, the page, and
+# the comparison of counted instructions. Nothing is measured here.
 # shellcheck disable=SC2016  # the backquotes are Markdown's
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 table=$root/bench/table.sh
+counts=$root/bench/counts.sh
 directory=$(mktemp -d) || exit 2
 trap 'rm -rf "$directory"' EXIT
 cd "$directory" || exit 2
@@ -103,6 +104,48 @@ sed '/^#/d; s/ *|.*//' "$root/bench/misses.txt" | while read -r row; do
   grep -q "^${row%.p*} " "$root/bench/rows.txt" || echo "misses.txt: no row is named $row"
 done > output
 [ ! -s output ] || complain "$(cat output)"
+
+# -- counts: a program and a valgrind that say what they are told --
+cat > program <<'TEXT'
+#!/bin/sh
+case $* in --build) echo 'g++ 1.2.3, glibc 4.5, here' ;; '') printf 'call 100\nsend 100\n' ;; esac
+TEXT
+# Starting costs 5000; a call $call instructions, a message 40.
+cat > valgrind <<'TEXT'
+#!/bin/sh
+while [ "${1#--}" != "$1" ]; do shift; done
+[ "$2" = call ] && price=$call || price=40
+echo "==7== I   refs:      $((5000 + price * $3))" | sed 's/\([0-9]\)\([0-9][0-9][0-9]\)$/\1,\2/' >&2
+TEXT
+chmod +x program valgrind
+VALGRIND=$directory/valgrind
+COPPICE_COUNTS=$directory/instructions.txt
+export VALGRIND COPPICE_COUNTS call
+printf '# kept\n' > instructions.txt
+call=1000
+passes "$counts" ./program --update
+cp instructions.txt output
+prints '^# kept$' '^build: g\+\+ 1.2.3, glibc 4.5, here$' '^call 1000$' '^send 40$'
+passes "$counts" ./program --check
+call=1050
+passes "$counts" ./program --check
+call=1051
+fails "$counts" ./program --check
+prints '^call +1051 +1000 +\+5.1% +grown by more than 5 %' '--counts --update'
+passes "$counts" ./program
+call=900
+passes "$counts" ./program --check
+prints '^call +900 +1000 +-10.0%'
+sed -i '/^send/d' instructions.txt
+fails "$counts" ./program --check
+prints '^send +40 +- +not in the file'
+printf 'send 40\nlost 7\n' >> instructions.txt
+fails "$counts" ./program --check
+prints '^lost is in the file, but no operation'
+sed -i 's/g++ 1.2.3/g++ 9.9.9/' instructions.txt
+"$counts" ./program --check > output 2>&1
+[ $? -eq 77 ] || complain 'counts of another compiler should be skipped with 77'
+prints 'SKIPPED: instructions.txt holds for g\+\+ 9.9.9, glibc 4.5, here, this program is built by g\+\+ 1.2.3'
 
 [ "$wrong" -eq 0 ] && echo 'bench: what is made of figures is as it should be'
 exit "$wrong"
