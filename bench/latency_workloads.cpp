@@ -96,9 +96,9 @@ void call_at_random(long count, double rate, double seconds_of_work) {
   Target::name.stop();
 }
 
-// The server works for 20 us, and 25 000 calls come in a second: it is busy half of the time.
+// The server works for 50 us, and 10 000 calls come in a second: it is busy half of the time.
 double half_load(long count) {
-  call_at_random(count, 25'000, 20e-6);
+  call_at_random(count, 10'000, 50e-6);
   return 0;
 }
 
@@ -260,7 +260,7 @@ double wake_up(long count) {
 }
 
 constexpr std::array<Workload, 8> workloads{{
-    {"latency_half_load", "us", 25'000, half_load, Kind::latencies},
+    {"latency_half_load", "us", 20'000, half_load, Kind::latencies},
     {"latency_beside_chatty", "us", 2'000, beside_chatty, Kind::latencies},
     {"latency_beside_flood", "us", 2'000, beside_flood, Kind::latencies},
     {"latency_beside_10k", "us", 2'000, beside_10k, Kind::latencies},

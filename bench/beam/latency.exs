@@ -47,7 +47,7 @@ defmodule Bench.Latency do
 
   # What is done at scale 1, and the unit.
   @sizes %{
-    "latency_half_load" => {25_000, "us"},
+    "latency_half_load" => {20_000, "us"},
     "latency_beside_chatty" => {2_000, "us"},
     "latency_beside_flood" => {2_000, "us"},
     "latency_beside_10k" => {2_000, "us"},
@@ -61,7 +61,7 @@ defmodule Bench.Latency do
 
   # Each answers {:latencies, a list of nanoseconds}.
 
-  def run("latency_half_load", n), do: call_at_random(n, 25_000, 20_000)
+  def run("latency_half_load", n), do: call_at_random(n, 10_000, 50_000)
 
   def run("latency_beside_chatty", n) do
     {:ok, one} = GenServer.start(Chatty, nil)
