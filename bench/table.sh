@@ -28,8 +28,8 @@ shared='
     if (v == "-" || v == "null" || v == "") return "-"
     v += 0
     if (v >= 1e6) return sprintf("%.2f M", v / 1e6)
-    if (v >= 1e4) return sprintf("%.1f k", v / 1e3)
-    return sprintf(v == 0 || v >= 100 ? "%.0f" : v >= 10 ? "%.1f" : "%.2f", v)
+    if (v >= 9999.5) return sprintf("%.1f k", v / 1e3)
+    return sprintf("%.4g", v)
   }
   # A field of an object that stands in one line.
   function field(name,   text) {

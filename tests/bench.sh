@@ -77,12 +77,12 @@ fails "$table" check nowhere.json
 
 # -- the tables --
 passes "$table" print figures
-prints '^workload +threads +ours' '^slow +2 +1000 +250 +- +3.99x +>=5x +calls/s' '^awake +2 +3.00 +1.00 +- +0.33x! ' \
+prints '^workload +threads +ours' '^slow +2 +1000 +250.5 +- +3.99x +>=5x +calls/s' '^awake +2 +3 +1 +- +0.33x! ' \
   '^!: a loss, 3 of them'
 passes "$table" markdown all.json
-prints '^a machine; BEAM: one\.$' '^\| `fast` \| 2 \| 1000 calls/s \| 100 \| 50.0 \| 10.0x \| at least 10x \| reached \|$' \
+prints '^a machine; BEAM: one\.$' '^\| `fast` \| 2 \| 1000 calls/s \| 100 \| 50 \| 10.0x \| at least 10x \| reached \|$' \
   '^\| `awake` \| 2 .*\*\*0.33x\*\*, a loss \| 0 \| missed \|$' \
-  '^Rows that miss their goals:$' '^\| `heavy` \| 160 bytes \| at most 160B \| not yet said \|'
+  '^Rows that miss their goals:$' '^\| `heavy` \| 160.5 bytes \| at most 160B \| not yet said \|'
 passes "$table" markdown good.json
 prints '^All rows that were measured reach their goals\.$'
 
