@@ -105,6 +105,47 @@ sed '/^#/d; s/ *|.*//' "$root/bench/misses.txt" | while read -r row; do
 done > output
 [ ! -s output ] || complain "$(cat output)"
 
+# -- the rows, and a run of them by a program that says what it is told --
+grep -v '^#' "$root/bench/rows.txt" | while read -r name unit threads goal when rounds figures a b beam_quick beam caf_quick caf more; do
+  [ -n "$caf" ] && [ -z "$more" ] || echo "rows.txt: $name does not have thirteen columns"
+  case $threads/$when/$rounds in 1/*/[1-5] | 2/*/[1-5] | 1,2/*/[1-5]) ;; *) echo "rows.txt: $name: $threads $when $rounds" ;; esac
+  case $when in quick | full | all) ;; *) echo "rows.txt: $name takes part in $when" ;; esac
+  case $goal in '>='*x | '<='*[0-9]?* | linear | -) ;; *) echo "rows.txt: $name has the goal $goal" ;; esac
+  grep -q "{\"$name\", \"$unit\"" "$root"/bench/*.cpp || echo "coppice_bench has no $name in $unit"
+  [ "$beam" = 0 ] || grep -q "\"$name\" =>" "$root"/bench/beam/*.exs || echo "bench.exs has no $name"
+  [ "$caf" = 0 ] || grep -q "{\"$name\"," "$root"/bench/caf/bench.cpp || echo "caf/bench.cpp has no $name"
+  case $figures$a$b$beam_quick$caf_quick in *[!-p0-9.,]*) echo "rows.txt: $name: figures or scales" ;; esac
+done > output
+[ ! -s output ] || complain "$(cat output)"
+
+# The figures of successive runs are 30, 10 and 20 for one workload; for latencies each run has three.
+cat > ours <<'TEXT'
+#!/bin/sh
+[ "$2 $3 $4" = '--threads 2 --scale' ] || exit 1
+case $1 in
+  call)
+    value=$(sed -n 1p values)
+    sed -i 1d values
+    printf 'call\t2\t%s\tcalls/s\n' "$value"
+    ;;
+  latency_timer) printf 'latency_timer.%s\t2\t%s\tus\n' p50 1.5 p99 20 p99.9 300 ;;
+  *) exit 70 ;;
+esac
+TEXT
+chmod +x ours
+run=$root/bench/run.sh
+export COPPICE_BENCH=./ours ELIXIR=./missing CAF_BENCH=./missing
+printf '30\n10\n20\n' > values
+passes "$run" --quick --json run.json call latency_timer
+prints '^call +2 +20 +- +- +- +>=40x +calls/s$' '^latency_timer.p50 +2 +1.5 .* us$' '^latency_timer.p99 +2 +20 .* us$'
+if grep -q 'p99\.9' output; then complain 'the row does not ask for that percentile'; fi
+cp run.json output
+prints '"workload": "call", "threads": 2, "ours": 20.000, "beam": null, "caf": null, "ratio": null, "goal": ">=40x"'
+fails "$run" --quick registry
+prints 'registry_lookup on 2 threads gave no value' 'some of our figures are missing'
+fails "$run" nonsense
+prints 'no workload is named nonsense; there are: .* call '
+
 # -- counts: a program and a valgrind that say what they are told --
 cat > program <<'TEXT'
 #!/bin/sh
