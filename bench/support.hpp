@@ -14,6 +14,8 @@
 
 #include <coppice/process.hpp>
 
+#include "workloads.hpp"
+
 namespace bench {
 
 struct Done {};
@@ -47,11 +49,12 @@ class Scatter {
 // The resident set of this program.
 [[nodiscard]] double resident_bytes();
 
-// Runs `function` as a process on another worker than the caller's; there are at least two. Several processes are
+// Runs `function` as a process on another worker than the caller's. Several processes are
 // spawned, and the caller holds its worker until one of them finds itself on another thread, which it can do only because
 // that worker took it over; the others end. A process that has waited once stays where it is.
 template <class F>
 coppice::Pid spawn_elsewhere(F function) {
+  check(scheduler_threads >= 2, "this workload wants two threads");
   struct Role {
     std::thread::id here = std::this_thread::get_id();
     std::atomic<bool> taken{false};

@@ -6,7 +6,8 @@
 #   table.sh print FIGURES             the table for people
 #   table.sh json FIGURES              the same as JSON; what the environment says in $context and $rounds goes with it
 #   table.sh check JSON                which rows reach their goals; fails if one does not
-#   table.sh markdown JSON             the table as Markdown, with a list of the rows that miss their goals
+#   table.sh markdown JSON             the table as Markdown, a list of the rows that miss their goals, and the counts of
+#                                      instructions.txt
 #   table.sh document JSON PAGE        puts that between the two marks of a page
 #
 # FIGURES has a line for each row: workload, threads, ours, BEAM, CAF, goal, unit, rounds, divided by blanks; "-" where
@@ -158,6 +159,14 @@ markdown() {
     }' "$1"
 }
 
+# The counts that are under version control, whoever measured the rest.
+counts_markdown() {
+  awk '
+    /^build: / { sub(/^build: /, ""); printf "\nInstructions of one operation, on one worker, built by %s:\n\n", $0 }
+    /^build: |^[^#]/ && NF == 2 && !rows++ { print "| operation | instructions |\n|---|---|" }
+    NF == 2 && $2 ~ /^[0-9]+$/ { printf "| `%s` | %d |\n", $1, $2 }' "$here/instructions.txt"
+}
+
 document() { # JSON, page
   begin='<!-- figures: begin -->'
   end='<!-- figures: end -->'
@@ -170,6 +179,7 @@ document() { # JSON, page
   {
     sed "/^$begin\$/q" "$2"
     markdown "$1"
+    counts_markdown
     sed -n "/^$end\$/,\$p" "$2"
   } > "$new"
   cat "$new" > "$2"
@@ -182,7 +192,10 @@ case $action in
   print) print_table "$file" ;;
   json) write_json "$file" ;;
   check) check "$file" ;;
-  markdown) markdown "$file" ;;
+  markdown)
+    markdown "$file"
+    counts_markdown
+    ;;
   document) document "$file" "$3" ;;
   *) printf 'table.sh: there is no action %s\n' "$action" >&2; exit 64 ;;
 esac

@@ -83,6 +83,7 @@ passes "$table" markdown all.json
 prints '^a machine; BEAM: one\.$' '^\| `fast` \| 2 \| 1000 calls/s \| 100 \| 50 \| 10.0x \| at least 10x \| reached \|$' \
   '^\| `awake` \| 2 .*\*\*0.33x\*\*, a loss \| 0 \| missed \|$' \
   '^Rows that miss their goals:$' '^\| `heavy` \| 160.5 bytes \| at most 160B \| not yet said \|'
+prints '^Instructions of one operation, on one worker, built by ' '^\| operation \| instructions \|$' '^\| `call` \| [0-9]+ \|$'
 passes "$table" markdown good.json
 prints '^All rows that were measured reach their goals\.$'
 
