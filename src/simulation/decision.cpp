@@ -2,10 +2,8 @@
 #include "simulation/decision.hpp"
 
 #include <array>
-#include <string_view>
 
 namespace coppice::simulation {
-namespace {
 
 std::string_view name_of(platform::Choice choice) noexcept {
   constexpr std::array<std::string_view, choice_count> names = {"run_next_or_queue", "which_queue", "steal_victim",
@@ -13,8 +11,6 @@ std::string_view name_of(platform::Choice choice) noexcept {
                                                                 "next_thread",       "fault",       "user"};
   return names[static_cast<std::size_t>(choice)];
 }
-
-}  // namespace
 
 std::string describe(const Decision& decision) {
   const std::string thread = "thread " + std::to_string(decision.thread);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "platform/world.hpp"
 
@@ -38,6 +39,7 @@ struct Decision {
   platform::Choice choice{};       // for Kind::choice
   std::uint32_t thread = 0;        // number of the running thread in the order of their starts; 0 is main and nobody
   std::uint32_t alternatives = 0;  // for Kind::choice
+  std::uint32_t policy = 0;        // for Kind::choice: what the production code would have done
   std::uint64_t result = 0;
 
   friend bool operator==(const Decision&, const Decision&) = default;
@@ -45,5 +47,6 @@ struct Decision {
 
 // "thread 2 chose 1 of 3 for steal_victim": one line for one decision, for comparing two runs.
 [[nodiscard]] std::string describe(const Decision& decision);
+[[nodiscard]] std::string_view name_of(platform::Choice choice) noexcept;
 
 }  // namespace coppice::simulation

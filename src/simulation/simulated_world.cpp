@@ -85,6 +85,7 @@ struct SimulatedWorld::SimulatedThread {
   bool is_main = false;
   bool detached = false;
   bool forgotten = false;               // the run was over before the thread was
+  bool in_on_step = false;
   Nanoseconds deadline = never;         // while parked
   SimulatedThread* joiner = nullptr;    // who waits for the end of this thread
   SimulatedThread* joins = nullptr;     // whose end this thread waits for
@@ -333,6 +334,7 @@ void SimulatedWorld::leave(SimulatedThread& self, SimulatedThread* next) {
 void SimulatedWorld::interleave_by_seed() {
   check_os_thread("interleave");
   if (running_ == nullptr) return;
+  if (options_.on_step) call_on_step();
   SimulatedThread& self = *running_;
   step();
   if (finishing_) {
@@ -346,6 +348,20 @@ void SimulatedWorld::interleave_by_seed() {
   SimulatedThread* const next = take_runnable(chosen - 1);
   make_runnable(self);
   leave(self, next);
+}
+
+void SimulatedWorld::call_on_step() {
+  SimulatedThread& self = *running_;
+  if (finishing_ || std::exchange(self.in_on_step, true)) return;
+  options_.on_step();
+  self.in_on_step = false;
+}
+
+void SimulatedWorld::end_run(std::exception_ptr why) {
+  SimulatedThread& self = running("end_run");
+  main_failure_ = std::move(why);
+  leave(self, nullptr);
+  die("A simulated thread was continued after the end of its run.");
 }
 
 bool SimulatedWorld::park(platform::Parker& parker, Nanoseconds deadline) {
@@ -398,7 +414,7 @@ void SimulatedWorld::step() {
   }
   if (options_.drift_max != 0) {
     const auto bound = static_cast<std::uint32_t>(std::min<Nanoseconds>(options_.drift_max, ~std::uint32_t{0} - 1) + 1);
-    advance_to(now_ + schedule_.below(bound));
+    advance_to(now_ + (options_.decide ? options_.drift_max / 2 : schedule_.below(bound)));
   } else if (now_ >= next_deadline_) {
     wake_late_sleepers();
   }
@@ -435,53 +451,27 @@ std::chrono::system_clock::time_point SimulatedWorld::system_now() {
       std::chrono::duration_cast<std::chrono::system_clock::duration>(since_epoch));
 }
 
-// -- decisions --------------------------------------------------------------------------------------------------------
+// -- the record -----------------------------------------------------------------------------------------------------
 
-std::uint64_t SimulatedWorld::random() {
-  check_os_thread("random");
-  const std::uint64_t number = numbers_.next();
-  record(Decision::Kind::random, Choice{}, 0, number);
-  return number;
-}
-
-std::uint32_t SimulatedWorld::choose_by_seed(Choice what, std::uint32_t alternatives, std::uint32_t policy) {
-  check_os_thread("choose");
-  return decide(what, alternatives, policy);
-}
-
-std::uint32_t SimulatedWorld::decide(Choice what, std::uint32_t alternatives, std::uint32_t policy) {
-  if (alternatives <= 1) return 0;
-  COPPICE_INVARIANT(policy < alternatives, "The policy of a choice is none of its alternatives.");
-  const ChoiceMode& mode = options_.choices[static_cast<std::size_t>(what)];
-  std::uint32_t result = policy;
-  if (mode.source == ChoiceMode::Source::fixed) result = std::min(mode.value, alternatives - 1);
-  if (mode.source == ChoiceMode::Source::seeded) {
-    const bool follow = mode.policy_permille != 0 && schedule_.chance_permille(mode.policy_permille);
-    if (!follow) result = schedule_.below(alternatives);
+std::uint32_t SimulatedWorld::record_choice(Choice what, std::uint32_t alternatives, std::uint32_t policy,
+                                            std::uint32_t result) {
+  const std::uint64_t number = choice_count_++;
+  if (options_.on_choice) {
+    const std::uint32_t thread = running_ == nullptr ? 0 : running_->number;
+    options_.on_choice(number, {Decision::Kind::choice, what, thread, alternatives, policy, result});
   }
-  return record_choice(what, alternatives, result);
-}
-
-// 0: the running thread goes on; n: the runnable thread n - 1 does.
-std::uint32_t SimulatedWorld::decide_interleave(std::uint32_t others) {
-  const ChoiceMode& mode = options_.choices[static_cast<std::size_t>(Choice::next_thread)];
-  if (mode.source != ChoiceMode::Source::seeded) return decide(Choice::next_thread, others + 1, 0);
-  const bool change = schedule_.chance_permille(options_.interleave_permille);
-  return record_choice(Choice::next_thread, others + 1, change ? 1 + schedule_.below(others) : 0);
-}
-
-std::uint32_t SimulatedWorld::record_choice(Choice what, std::uint32_t alternatives, std::uint32_t result) {
-  record(Decision::Kind::choice, what, alternatives, result);
+  record(Decision::Kind::choice, what, alternatives, result, policy);
   return result;
 }
 
-void SimulatedWorld::record(Decision::Kind kind, Choice choice, std::uint32_t alternatives, std::uint64_t result) {
+void SimulatedWorld::record(Decision::Kind kind, Choice choice, std::uint32_t alternatives, std::uint64_t result,
+                            std::uint32_t policy) {
   const std::uint32_t thread = running_ == nullptr ? 0 : running_->number;
   const std::uint64_t what = (static_cast<std::uint64_t>(kind) << 56) | (static_cast<std::uint64_t>(choice) << 48) |
                              (static_cast<std::uint64_t>(thread & 0xFFFFU) << 32) | alternatives;
   hash_ = base::mix64(base::mix64(hash_ + 0x9E3779B97F4A7C15U + what) ^ result);
   ++decision_count_;
-  if (options_.record_decisions) decisions_.push_back({kind, choice, thread, alternatives, result});
+  if (options_.record_decisions) decisions_.push_back({kind, choice, thread, alternatives, policy, result});
 }
 
 // -- reports and refusals ---------------------------------------------------------------------------------------------

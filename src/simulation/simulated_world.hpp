@@ -56,7 +56,21 @@ struct SimulatedWorldOptions {
 
   std::size_t stack_size = std::size_t{1} << 20;  // address space of a thread's stack
 
-  bool record_decisions = false;  // keep every decision for decisions(): 24 bytes each
+  bool record_decisions = false;  // keep every decision for decisions(): 32 bytes each
+
+  // Makes the choices in place of the seed; they are numbered from 0 in the order in which they are made. At
+  // interleave() policy is 0: go on; n is the n-th thread that could run. The clock then drifts by half of drift_max
+  // at each step.
+  std::function<std::uint32_t(std::uint64_t number, platform::Choice what, std::uint32_t alternatives,
+                              std::uint32_t policy)>
+      decide;
+
+  // Told of each choice with its number.
+  std::function<void(std::uint64_t number, const Decision& made)> on_choice;
+
+  // Called at each interleave(), on the thread that runs, which may do there what it could do at that point: park, for
+  // one. Not called again on a thread that is in it.
+  std::function<void()> on_step;
 
   // Called when every thread waits and no deadline will end it, with a report in full sentences that names the threads.
   // It runs on the stack of run() and may unpark threads, in which case the run goes on. It may throw: the exception
@@ -109,6 +123,16 @@ class SimulatedWorld final : public platform::World {
   [[nodiscard]] std::uint64_t step_count() const noexcept { return steps_; }
   [[nodiscard]] const std::vector<Decision>& decisions() const noexcept { return decisions_; }  // if recorded
 
+  [[nodiscard]] platform::Nanoseconds time_since_start() const noexcept { return now_ - start_time; }
+
+  // A fault on request: true so many times of 1000. Counts as a choice, whose policy is no.
+  [[nodiscard]] bool chance(std::uint32_t permille);
+  // One of so many, evenly, for what a fault is to do.
+  [[nodiscard]] std::uint32_t pick(std::uint32_t alternatives);
+  // By a thread of the world: the run ends here with this exception, which run() throws. All threads are forgotten
+  // without unwinding.
+  [[noreturn]] void end_run(std::exception_ptr why);
+
   // The threads that have not ended, what each is doing, the seed, the step and the time, in full sentences.
   [[nodiscard]] std::string report() const;
 
@@ -143,8 +167,12 @@ class SimulatedWorld final : public platform::World {
   // -- decisions
   std::uint32_t decide(platform::Choice what, std::uint32_t alternatives, std::uint32_t policy);
   std::uint32_t decide_interleave(std::uint32_t others);
-  std::uint32_t record_choice(platform::Choice what, std::uint32_t alternatives, std::uint32_t result);
-  void record(Decision::Kind kind, platform::Choice choice, std::uint32_t alternatives, std::uint64_t result);
+  std::uint32_t decide_by_other(platform::Choice what, std::uint32_t alternatives, std::uint32_t policy);
+  std::uint32_t record_choice(platform::Choice what, std::uint32_t alternatives, std::uint32_t policy,
+                              std::uint32_t result);
+  void record(Decision::Kind kind, platform::Choice choice, std::uint32_t alternatives, std::uint64_t result,
+              std::uint32_t policy = 0);
+  void call_on_step();
   void check_os_thread(const char* call) const noexcept;
 
   SimulatedWorldOptions options_;
@@ -157,6 +185,7 @@ class SimulatedWorld final : public platform::World {
   std::uint64_t steps_ = 0;
   std::uint64_t hash_ = 0;
   std::uint64_t decision_count_ = 0;
+  std::uint64_t choice_count_ = 0;
   std::vector<Decision> decisions_;
 
   std::vector<std::shared_ptr<SimulatedThread>> threads_;  // those that have not ended, in the order of their starts

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <coppice/testing/simulation.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <string>
+#include <utility>
 
 #include "runtime/core.hpp"
+#include "runtime/signals.hpp"
+#include "simulation/deciders.hpp"
 #include "simulation/simulated_world.hpp"
 
 namespace coppice {
@@ -14,38 +19,158 @@ namespace testing {
 
 namespace {
 
-simulation::SimulatedWorldOptions world_options(const SimulationOptions& given) {
-  simulation::SimulatedWorldOptions options;
-  options.seed = given.seed;
-  options.hardware_threads = given.schedulers;
-  options.steps_max = given.steps_max;
-  return options;
+using platform::Nanoseconds;
+using simulation::SimulatedWorld;
+using simulation::SimulatedWorldOptions;
+
+// Who decides, if it is not the seed, by the number of a choice, its alternatives and its policy.
+using Decider = std::function<std::uint32_t(std::uint64_t, std::uint32_t, std::uint32_t)>;
+
+struct Invariant {
+  std::string what;
+  std::shared_ptr<std::function<bool()>> holds;  // empty once it is given up
+};
+
+// A choice against the policy, as it was made.
+struct Noted {
+  Deviation deviation;
+  platform::Choice choice{};
+  std::uint32_t alternatives = 0;
+  Nanoseconds time = 0;
+  std::string who;
+};
+
+// The number and class of the process that runs where a choice is made.
+std::string who_runs() {
+  runtime::Worker* here = runtime::this_worker();
+  if (here == nullptr) return "a thread that is no worker";
+  runtime::Process* process = here->current();
+  if (process == nullptr) return "worker " + std::to_string(here->id());
+  const char* kind = here->core().table().badge(*process).kind.load(std::memory_order_relaxed);
+  const Pid pid = here->core().pid_of(process->serial.load(std::memory_order_relaxed));
+  return to_string(pid) + (kind == nullptr ? "" : std::string(" ") + kind);
 }
 
 }  // namespace
 
 struct Simulation::Impl {
-  explicit Impl(const SimulationOptions& given)
-      : options(given),
-        world(world_options(given)) {
+  Impl(const SimulationOptions& given, bool notes, Decider other = {})
+      : options(given), decider(std::move(other)), takes_notes(notes), world(world_options()) {
     options.runtime.schedulers = given.schedulers;
   }
+
+  SimulatedWorldOptions world_options() {
+    if (options.deviations) {
+      decider = [by = simulation::Deviating(*options.deviations)](std::uint64_t number, std::uint32_t alternatives,
+                                                                  std::uint32_t policy) mutable {
+        return by.decide(number, alternatives, policy);
+      };
+    }
+    SimulatedWorldOptions wanted;
+    wanted.seed = options.seed;
+    wanted.hardware_threads = options.schedulers;
+    wanted.steps_max = options.steps_max;
+    if (takes_notes) {
+      wanted.on_choice = [this](std::uint64_t number, const simulation::Decision& made) { note(number, made); };
+    }
+    if (decider) {
+      wanted.decide = [this](std::uint64_t number, platform::Choice, std::uint32_t alternatives, std::uint32_t policy) {
+        return decider(number, alternatives, policy);
+      };
+    }
+    wanted.on_step = [this] { on_step(); };
+    return wanted;
+  }
+
+  void note(std::uint64_t number, const simulation::Decision& made) {
+    if (made.result == made.policy) return;
+    noted.push_back({{number, static_cast<std::uint32_t>(made.result)},
+                     made.choice,
+                     made.alternatives,
+                     world.time_since_start(),
+                     who_runs()});
+  }
+
+  void on_step() {
+    for (const Invariant& invariant : invariants) {
+      if (!*invariant.holds || (*invariant.holds)()) continue;
+      world.end_run(std::make_exception_ptr(
+          InvariantViolated(invariant.what + " does not hold, " + std::to_string(world.time_since_start()) +
+                            " ns after the start, while " + who_runs() + " runs")));
+    }
+    const Faults& faults = options.faults;
+    if (core == nullptr || (faults.kills_permille == 0 && faults.stalls_permille == 0)) return;
+    if (world.time_since_start() >= static_cast<Nanoseconds>(faults.until.count())) return;
+    if (kills < faults.kills_max && world.chance(faults.kills_permille)) kill_one();
+    if (world.chance(faults.stalls_permille)) stall();
+  }
+
+  void kill_one() {
+    std::vector<Pid> victims;
+    for (const std::uint64_t number : core->table().numbers()) {
+      const Pid pid = core->pid_of(number);
+      const std::uint32_t flags = core->table().line(pid).flags.load(std::memory_order_relaxed);
+      if (pid == core->first_process() || (flags & runtime::flag::doomed) != 0) continue;
+      if (!options.faults.may_kill || options.faults.may_kill(describe(pid))) victims.push_back(pid);
+    }
+    if (victims.empty()) return;
+    ++kills;
+    const Pid victim = victims[world.pick(static_cast<std::uint32_t>(victims.size()))];
+    // As if by a foreign thread: the worker on which this runs may be about to sleep, and looks no more into its own slots.
+    void* const worker = std::exchange(runtime::this_worker_slot(), nullptr);
+    runtime::exit_from(*core, {}, victim, ExitReason::kill());
+    runtime::this_worker_slot() = worker;
+  }
+
+  [[nodiscard]] Victim describe(const Pid& pid) const {
+    Victim victim{.pid = pid, .kind = {}, .name = {}};
+    const runtime::Process& process = core->table().line(pid);
+    const char* kind = core->table().badge(process).kind.load(std::memory_order_relaxed);
+    const char* name = core->table().sight(process).name.load(std::memory_order_relaxed);
+    if (kind != nullptr) victim.kind = kind;
+    if (name != nullptr) victim.name = name;
+    return victim;
+  }
+
+  void stall() {
+    const auto most = static_cast<Nanoseconds>(options.faults.stall_max.count());
+    if (most == 0) return;
+    ++stalls;
+    constexpr std::uint32_t parts = 16;
+    platform::Parker nobody_wakes;
+    (void)world.park(nobody_wakes, world.now() + most * (world.pick(parts) + 1) / parts);
+  }
+
   SimulationOptions options;
-  simulation::SimulatedWorld world;
+  Decider decider;
+  bool takes_notes = false;
+  std::vector<Noted> noted;
+  std::vector<Invariant> invariants;
+  std::uint64_t kills = 0;
+  std::uint64_t stalls = 0;
+  runtime::Core* core = nullptr;  // while the runtime runs
+  SimulatedWorld world;
   StopReport report;
   std::size_t processes_left = 0;
   std::size_t timers_left = 0;
 };
 
-Simulation::Simulation(const SimulationOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Simulation::Simulation(const SimulationOptions& options) : impl_(std::make_unique<Impl>(options, false)) {}
+Simulation::Simulation(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Simulation::~Simulation() = default;
 
 ExitReason Simulation::run(std::function<void()> main) {
   ExitReason reason;
+  struct Forget {  // however the run ends
+    Impl& impl;
+    ~Forget() { impl.core = nullptr; }
+  } const forget{*impl_};
   impl_->world.run([&] {
     Runtime runtime(impl_->world, impl_->options.runtime);
     const Runtime::Scope scope(runtime);
+    impl_->core = &runtime.core();
     reason = runtime.run(std::move(main));
+    impl_->core = nullptr;
     impl_->report = runtime.stop();
     impl_->processes_left = runtime.process_count();
     impl_->timers_left = runtime.timer_count();
@@ -55,6 +180,14 @@ ExitReason Simulation::run(std::function<void()> main) {
 
 void Simulation::run_thread(std::function<void()> body) { impl_->world.run(std::move(body)); }
 
+Always Simulation::always(std::string what, std::function<bool()> holds) {
+  auto invariant = std::make_shared<std::function<bool()>>(std::move(holds));
+  impl_->invariants.push_back({std::move(what), invariant});
+  return Always(std::move(invariant));
+}
+
+std::uint64_t Simulation::kills() const noexcept { return impl_->kills; }
+std::uint64_t Simulation::stalls() const noexcept { return impl_->stalls; }
 std::uint64_t Simulation::seed() const noexcept { return impl_->options.seed; }
 platform::World& Simulation::world() noexcept { return impl_->world; }
 std::uint32_t Simulation::choose(std::uint32_t alternatives) {
@@ -65,6 +198,55 @@ std::uint64_t Simulation::decision_count() const noexcept { return impl_->world.
 const StopReport& Simulation::stop_report() const noexcept { return impl_->report; }
 std::size_t Simulation::processes_left() const noexcept { return impl_->processes_left; }
 std::size_t Simulation::timers_left() const noexcept { return impl_->timers_left; }
+
+// -- many runs -------------------------------------------------------------------------------------------------------
+
+// Runs with notes, for those who look at many.
+struct Inside {
+  using Body = std::function<void(Simulation&)>;
+
+  // The failure of a run, if it fails.
+  static std::optional<Failure> run(const SimulationOptions& options, const Body& body, Decider decider = {}) {
+    Simulation simulation(std::make_unique<Simulation::Impl>(options, true, std::move(decider)));
+    std::optional<Failure> failure;
+    try {
+      body(simulation);
+    } catch (const std::exception& error) {
+      failure = Failure{.what = error.what(), .seed = options.seed, .deviations = {}, .trace = {}};
+    } catch (const Exit& exit) {
+      failure = Failure{.what = to_string(exit.reason()), .seed = options.seed, .deviations = {}, .trace = {}};
+    } catch (...) {
+      failure = Failure{.what = "it threw something", .seed = options.seed, .deviations = {}, .trace = {}};
+    }
+    if (!failure) return std::nullopt;
+    for (const Noted& noted : simulation.impl_->noted) failure->deviations.push_back(noted.deviation);
+    failure->trace = trace(simulation.impl_->noted);
+    return failure;
+  }
+
+  static std::string trace(const std::vector<Noted>& all) {
+    std::string text;
+    for (const Noted& noted : all) {
+      text += "choice " + std::to_string(noted.deviation.choice) + ", " + std::to_string(noted.time / 1000) + " us: " +
+              noted.who + ": " + std::string(simulation::name_of(noted.choice)) + " " +
+              std::to_string(noted.deviation.chosen) + " of " + std::to_string(noted.alternatives) + "\n";
+    }
+    return text;
+  }
+};
+
+namespace {
+
+void tell(const Failure& failure) {
+  std::string list;
+  for (const Deviation& deviation : failure.deviations) {
+    list += (list.empty() ? "{" : ", {") + std::to_string(deviation.choice) + ", " + std::to_string(deviation.chosen) + "}";
+  }
+  std::fprintf(stderr, "simulation: %s\nsimulation: .deviations = {{%s}} replays it; these are\n%s", failure.what.c_str(),
+               list.c_str(), failure.trace.c_str());
+}
+
+}  // namespace
 
 void for_each_seed(std::uint64_t count, const std::function<void(Simulation&)>& body, const SimulationOptions& options) {
   std::uint64_t first = 0;
@@ -81,9 +263,62 @@ void for_each_seed(std::uint64_t count, const std::function<void(Simulation&)>& 
     } catch (...) {
       std::fprintf(stderr, "simulation: seed %llu failed; COPPICE_SEED=%llu replays it\n",
                    static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed));
+      if (std::getenv("COPPICE_SHRINK") != nullptr) {
+        if (const auto failure = Inside::run(seeded, body)) tell(shrink(*failure, body, seeded));
+      }
       throw;
     }
   }
+}
+
+std::optional<Failure> find_failure(std::uint64_t count, const std::function<void(Simulation&)>& body,
+                                    const SimulationOptions& options) {
+  for (std::uint64_t seed = 0; seed < count; ++seed) {
+    SimulationOptions seeded = options;
+    seeded.seed = seed;
+    seeded.deviations.reset();
+    if (auto failure = Inside::run(seeded, body)) return failure;
+  }
+  return std::nullopt;
+}
+
+Failure shrink(const Failure& failure, const std::function<void(Simulation&)>& body, const SimulationOptions& options,
+               std::uint64_t runs_max) {
+  Failure shortest = failure;
+  SimulationOptions wanted = options;
+  wanted.seed = failure.seed;
+  const auto fails = [&](const std::vector<Deviation>& deviations) {
+    wanted.deviations = deviations;
+    auto found = Inside::run(wanted, body);
+    if (found) shortest = std::move(*found);
+    return found.has_value();
+  };
+  if (runs_max == 0) return failure;
+  if (!fails(failure.deviations)) {  // it needs the times of its seed
+    shortest.deviations.clear();
+    return shortest;
+  }
+  (void)simulation::fewest(shortest.deviations, runs_max - 1, fails);
+  return shortest;
+}
+
+Explored explore(const std::function<void(Simulation&)>& body, const ExploreOptions& options) {
+  Explored explored;
+  simulation::DepthFirst search(options.deviations_max);
+  const Decider decider = [&search](std::uint64_t, std::uint32_t alternatives, std::uint32_t policy) {
+    return search.decide(alternatives, policy);
+  };
+  SimulationOptions wanted = options.simulation;
+  wanted.seed = 0;
+  wanted.deviations.reset();
+  do {
+    if (explored.runs == options.runs_max) return explored;
+    ++explored.runs;
+    explored.failure = Inside::run(wanted, body, decider);
+    if (explored.failure) return explored;
+  } while (search.next());
+  explored.complete = true;
+  return explored;
 }
 
 }  // namespace testing

@@ -3,7 +3,7 @@
 #
 # layers.sh [ROOT]: reads the #include lines of src/ and include/ and fails if a layer includes a higher one, or one
 # that stands beside it, or if a public header includes anything but the standard library and other coppice headers (an
-# adapter may also include Boost, and <signal.h>).
+# adapter may also include Boost, and <signal.h>; testing/gtest.hpp GoogleTest).
 #
 # A public header belongs to the layer whose .cpp includes it first (own header first); one without a .cpp to the
 # highest layer among the coppice headers that it includes.
@@ -68,7 +68,8 @@ includes | awk '
     for (k = 1; k <= count; k++) {
       to = target(included[k], file[k])
       if (file[k] ~ /^include\// && !(included[k] in standard) && included[k] !~ /^<coppice\// &&
-          !(file[k] ~ /\/adapter\// && included[k] ~ /^<(boost\/|signal\.h>)/))
+          !(file[k] ~ /\/adapter\// && included[k] ~ /^<(boost\/|signal\.h>)/) &&
+          !(file[k] ~ /\/testing\/gtest\.hpp$/ && included[k] == "<gtest/gtest.h>"))
         complain("a public header includes " included[k])
       if (to == "") continue
       own = layer_of(file[k]); other = layer_of(to)

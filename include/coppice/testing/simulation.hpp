@@ -10,14 +10,27 @@
 //   });
 //
 // It runs the production code. The same seed gives the same run: decision_hash() of two runs is equal. A failure is
-// replayed by its seed: set COPPICE_SEED in the environment and for_each_seed runs that one alone. What the simulation
-// cannot control (a thread of the program's own, a wait that nothing will ever end) ends the program with a sentence.
-// One OS thread at a time may use a Simulation.
+// replayed by its seed: set COPPICE_SEED in the environment and for_each_seed runs that one alone.
+//
+// Processes are killed and workers stand still at moments that the seed chooses, on request (Faults). Invariants are asked
+// at every step (always). explore() goes through all schedules of a small program; shrink() finds the few choices that
+// make a run fail. For GoogleTest: testing/gtest.hpp.
+//
+// What the simulation cannot control (a thread of the program's own, a wait that nothing will ever end) ends the program
+// with a sentence. One OS thread at a time may use a Simulation.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <coppice/runtime.hpp>
 
@@ -25,11 +38,60 @@ namespace coppice {
 inline namespace v1 {
 namespace testing {
 
+// A process that may be killed.
+struct Victim {
+  Pid pid;
+  std::string_view kind;  // class of a server, "Task", or empty
+  std::string_view name;  // registered name, or empty
+};
+
+// What goes wrong, at random moments that the seed chooses. A step is a point where another thread may go on: whenever a
+// worker looks for work, a message is sent, a checkpoint passed. Some hundred of them are a short program.
+struct Faults {
+  std::uint32_t kills_permille = 0;    // at so many steps of 1000 one process gets the signal `kill`
+  std::uint64_t kills_max = ~std::uint64_t{0};
+  std::function<bool(const Victim&)> may_kill = {};  // none: everybody; the first process is never killed
+  std::uint32_t stalls_permille = 0;   // at so many the worker stands still, with its timers
+  std::chrono::nanoseconds stall_max = std::chrono::milliseconds(1);  // for at most this long
+  std::chrono::nanoseconds until = std::chrono::hours(24 * 365);      // none from this virtual time on
+};
+
+// A choice that is made otherwise than the production code would make it: which one, counted from 0, and what is chosen.
+struct Deviation {
+  std::uint64_t choice = 0;
+  std::uint32_t chosen = 0;
+  friend bool operator==(const Deviation&, const Deviation&) = default;
+};
+
 struct SimulationOptions {
   std::uint64_t seed = 0;
   unsigned schedulers = 3;       // simulated worker threads
   RuntimeOptions runtime = {};   // `schedulers` there is ignored
   std::uint64_t steps_max = 50'000'000;
+  Faults faults = {};
+  // In place of the seed: all choices by policy, but for these. What shrink() and explore() find is replayed so.
+  std::optional<std::vector<Deviation>> deviations = std::nullopt;
+};
+
+// Thrown by Simulation::run when an invariant does not hold.
+class InvariantViolated : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// An invariant that is asked as long as this lives: Simulation::always.
+class COPPICE_API Always {
+ public:
+  Always(Always&& other) noexcept : invariant_(std::exchange(other.invariant_, nullptr)) {}
+  Always& operator=(Always&&) = delete;
+  ~Always() {
+    if (invariant_) *invariant_ = nullptr;
+  }
+
+ private:
+  friend class Simulation;
+  explicit Always(std::shared_ptr<std::function<bool()>> invariant) : invariant_(std::move(invariant)) {}
+  std::shared_ptr<std::function<bool()>> invariant_;
 };
 
 class COPPICE_API Simulation {
@@ -42,6 +104,14 @@ class COPPICE_API Simulation {
   // Runs `main` as the first process of a fresh runtime in the simulated world, then stops the runtime; returns the exit
   // reason of `main`. May be called once.
   ExitReason run(std::function<void()> main);
+
+  // While the result lives `holds()` is asked at every step, between whatever two things happen; when it does not hold,
+  // run() throws InvariantViolated at once, with the time and who was running. It must only look: at what the program
+  // shares, not at what a process is in the middle of changing. The run is then forgotten without unwinding.
+  [[nodiscard]] Always always(std::string what, std::function<bool()> holds);
+  // How many processes the faults have killed so far, and how often a worker stood still.
+  [[nodiscard]] std::uint64_t kills() const noexcept;
+  [[nodiscard]] std::uint64_t stalls() const noexcept;
 
   // Runs `body` as a simulated thread that is no process: for tests that make a Runtime in `world()` themselves.
   void run_thread(std::function<void()> body);
@@ -59,14 +129,51 @@ class COPPICE_API Simulation {
   [[nodiscard]] std::size_t timers_left() const noexcept;
 
  private:
+  friend struct Inside;
   struct Impl;
+  explicit Simulation(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
+// A run that fails: `body` threw.
+struct Failure {
+  std::string what;                   // the exception
+  std::uint64_t seed = 0;             // of a run by seed
+  std::vector<Deviation> deviations;  // replay it with SimulationOptions::deviations; empty after shrink() if only the
+                                      // seed's own times make it fail
+  std::string trace;                  // the deviations in words
+};
+
 // Runs `body` with the seeds 0 to count - 1, or with COPPICE_SEED alone if that is set. When `body` throws, the seed and
-// the command that replays it are printed on standard error before the exception goes on.
+// the command that replays it are printed on standard error before the exception goes on; with COPPICE_SHRINK=1 also the
+// shortest list of deviations that shrink() finds.
 COPPICE_API void for_each_seed(std::uint64_t count, const std::function<void(Simulation&)>& body,
                                const SimulationOptions& options = {});
+
+// The first seed of so many whose run fails.
+[[nodiscard]] COPPICE_API std::optional<Failure> find_failure(std::uint64_t count,
+                                                              const std::function<void(Simulation&)>& body,
+                                                              const SimulationOptions& options = {});
+
+// Looks for a shorter schedule that fails, too: as few choices as possible that are not made by policy. Runs `body` at
+// most `runs_max` times. `options` are those of the run that failed.
+[[nodiscard]] COPPICE_API Failure shrink(const Failure& failure, const std::function<void(Simulation&)>& body,
+                                         const SimulationOptions& options = {}, std::uint64_t runs_max = 2000);
+
+struct ExploreOptions {
+  unsigned deviations_max = 2;          // of one run: most mistakes need few
+  std::uint64_t runs_max = 100'000;
+  SimulationOptions simulation = {};    // `seed` and `deviations` are ignored
+};
+struct Explored {
+  std::uint64_t runs = 0;
+  bool complete = false;                // all runs within the bound, none failed
+  std::optional<Failure> failure = {};
+};
+// Goes through all schedules of a small program that deviate from the policy at most so often, depth first, and stops at
+// the first that fails. The number of runs grows with (choices of a run) to the power of deviations_max.
+[[nodiscard]] COPPICE_API Explored explore(const std::function<void(Simulation&)>& body,
+                                           const ExploreOptions& options = {});
 
 }  // namespace testing
 }  // namespace v1
