@@ -5,8 +5,13 @@
 //
 // A size class has three lists of free stacks. `warm` is last in, first out: its first stack is the one most likely
 // still in the caches. trim() moves all but `keep` of it to `trimming`, then takes those in small batches, gives their
-// pages back and moves them to `cold`, so that nobody waits for more than one batch. acquire() looks at warm, cold and
+// pages back and notes them in `cold`, so that nobody waits for more than one batch. acquire() looks at warm, cold and
 // trimming, in this order, before it carves a new stack from a slab. All lists are guarded by the mutex.
+//
+// A cold stack has no page left, and so no header: a stack whose process waits has one page, the header's, and to give back
+// all others would give back nothing. What must be known of it is its block and its guard, one word in `cold`: blocks
+// are whole pages, so the low bits are free for the kind of guard. The header is made anew when the stack is handed out. (With
+// a sanitizer the header keeps what that knows of the stack, and stays.)
 //
 // The registry of slabs serves the signal handlers. It is an array that is never freed. A slot goes
 //     0 --(claim: CAS)--> claimed --(fields written, then `base` stored with release)--> base --(retire)--> 0
@@ -132,14 +137,12 @@ bool canary_is_whole(const Stack& stack) noexcept {
   return std::all_of(canary, canary + canary_words, [](std::uint64_t word) { return word == canary_word; });
 }
 
-// Tells the system that the touched pages below the header's page are not needed. The header's page also holds the
-// outermost frames; it stays.
+// Tells the system that the touched pages are not needed; with a sanitizer, but for the header's.
 void give_pages_back(const Stack& stack) noexcept {
   const auto header = reinterpret_cast<std::uintptr_t>(&stack);
-  const std::uintptr_t end = header / page_size() * page_size();
+  const std::uintptr_t end = sanitized ? header / page_size() * page_size() : header + header_size;
   const auto low = reinterpret_cast<std::uintptr_t>(stack.low);
-  if (end <= low) return;
-  if (::madvise(stack.low, end - low, MADV_FREE) != 0) ::madvise(stack.low, end - low, MADV_DONTNEED);
+  if (end > low) ::madvise(stack.low, end - low, MADV_DONTNEED);
 }
 
 }  // namespace
@@ -151,7 +154,7 @@ struct StackPool::Impl {
     Stack* warm = nullptr;
     std::size_t warm_count = 0;
     Stack* trimming = nullptr;
-    Stack* cold = nullptr;
+    std::vector<std::uintptr_t> cold;  // block | guard
     std::size_t slab = no_slab;  // index of the slab from which blocks are carved
   };
   static constexpr std::size_t no_slab = ~std::size_t{0};
@@ -182,6 +185,9 @@ struct StackPool::Impl {
 
   bool add_slab(SizeClass& size_class, std::size_t block_size) noexcept;
   Stack* carve(SizeClass& size_class, std::size_t index) noexcept;
+  Stack* make_header(std::byte* block, std::size_t index) const noexcept;
+  void make_cold(SizeClass& size_class, Stack& stack) noexcept;
+  Stack* take_cold(SizeClass& size_class, std::size_t index) const noexcept;
   void guard_block(Stack& stack, std::byte* block) noexcept;
   void unmap(const Slab& slab) noexcept;
 
@@ -227,15 +233,45 @@ Stack* StackPool::Impl::carve(SizeClass& size_class, std::size_t index) noexcept
   Slab& slab = slabs[size_class.slab];
   std::byte* block = slab.base + slab.carved * block_size;
   ++slab.carved;
-  auto* stack = new (header_of_block(block, block_size)) Stack;
-  stack->size_class = static_cast<std::uint32_t>(index);
-  stack->low = block + options.guard_size;
-  stack->size = static_cast<std::size_t>(reinterpret_cast<std::byte*>(stack) - stack->low);
+  Stack* stack = make_header(block, index);
   guard_block(*stack, block);
 #if COPPICE_ASAN
   // Objects that only a waiting process refers to are not leaks.
   __lsan_register_root_region(stack->low, stack->size + header_size);
 #endif
+  return stack;
+}
+
+Stack* StackPool::Impl::make_header(std::byte* block, std::size_t index) const noexcept {
+  auto* stack = new (header_of_block(block, std::size_t{1} << index)) Stack;
+  stack->size_class = static_cast<std::uint32_t>(index);
+  stack->low = block + options.guard_size;
+  stack->size = static_cast<std::size_t>(reinterpret_cast<std::byte*>(stack) - stack->low);
+  return stack;
+}
+
+// Its place in `cold` comes first: where there is no memory for that it stays warm.
+void StackPool::Impl::make_cold(SizeClass& size_class, Stack& stack) noexcept {
+  try {
+    size_class.cold.push_back(reinterpret_cast<std::uintptr_t>(stack.low - options.guard_size) |
+                              static_cast<std::uintptr_t>(stack.guard));
+  } catch (const std::bad_alloc&) {
+    push(size_class.warm, &stack);
+    ++size_class.warm_count;
+    return;
+  }
+  give_pages_back(stack);
+}
+
+Stack* StackPool::Impl::take_cold(SizeClass& size_class, std::size_t index) const noexcept {
+  if (size_class.cold.empty()) return nullptr;
+  constexpr std::uintptr_t guard_bits = 3;
+  const std::uintptr_t word = size_class.cold.back();
+  size_class.cold.pop_back();
+  auto* block = reinterpret_cast<std::byte*>(word & ~guard_bits);
+  if constexpr (sanitized) return header_of_block(block, std::size_t{1} << index);
+  Stack* stack = make_header(block, index);
+  stack->guard = static_cast<GuardKind>(word & guard_bits);
   return stack;
 }
 
@@ -291,7 +327,7 @@ Stack* StackPool::acquire(std::size_t size) noexcept {
     Impl::SizeClass& size_class = pool.classes[index];
     if ((stack = Impl::pop(size_class.warm)) != nullptr) {
       --size_class.warm_count;
-    } else if ((stack = Impl::pop(size_class.cold)) == nullptr && (stack = Impl::pop(size_class.trimming)) == nullptr &&
+    } else if ((stack = pool.take_cold(size_class, index)) == nullptr && (stack = Impl::pop(size_class.trimming)) == nullptr &&
                (stack = pool.carve(size_class, index)) == nullptr) {
       return nullptr;
     }
@@ -308,7 +344,7 @@ Stack* StackPool::acquire(std::size_t size) noexcept {
 }
 
 void StackPool::release(Stack* stack) noexcept {
-  if (stack->free) [[unlikely]]
+  if (stack->free || stack->low == nullptr) [[unlikely]]  // a cold one has no header
     die("a stack was given back to its pool twice");
   if (stack->guard == GuardKind::canary && !canary_is_whole(*stack)) [[unlikely]] {
     char sentence[200];
@@ -328,7 +364,7 @@ void StackPool::release(Stack* stack) noexcept {
   --pool.used;
 }
 
-void StackPool::trim(std::size_t keep) noexcept {
+bool StackPool::trim(std::size_t keep, std::size_t most) noexcept {
   Impl& pool = *impl_;
   for (Impl::SizeClass& size_class : pool.classes) {
     std::unique_lock lock(pool.mutex);
@@ -346,14 +382,15 @@ void StackPool::trim(std::size_t keep) noexcept {
     }
     while (size_class.trimming != nullptr) {
       for (std::size_t i = 0; i < trim_batch && size_class.trimming != nullptr; ++i) {
-        Stack* stack = Impl::pop(size_class.trimming);
-        give_pages_back(*stack);
-        Impl::push(size_class.cold, stack);
+        if (most == 0) return true;
+        --most;
+        pool.make_cold(size_class, *Impl::pop(size_class.trimming));
       }
       lock.unlock();
       lock.lock();
     }
   }
+  return false;
 }
 
 std::size_t StackPool::in_use() const noexcept {

@@ -8,7 +8,7 @@
 //       | guard             | usable: grows down from the header ...   | 64-byte aligned     |
 //
 // Pages are touched on demand. Slabs of 64 MiB are mapped NORESERVE without huge pages and are never unmapped before
-// the pool is destroyed, so a header may be looked at for as long as the pool lives. Guards: MADV_GUARD_INSTALL where
+// the pool is destroyed, so a header may be looked at for as long as the pool lives (that of a trimmed stack reads zero). Guards: MADV_GUARD_INSTALL where
 // the kernel has it (Linux 6.13), else mprotect up to a budget of map entries, else a canary that `release` checks.
 // Under AddressSanitizer and ThreadSanitizer each stack is its own mapping.
 #pragma once
@@ -72,9 +72,11 @@ class StackPool {
   // full sentence if its canary is damaged or the stack was given back before.
   void release(Stack* stack) noexcept;
 
-  // Gives the touched pages of free stacks back to the system, but for `keep` of each size: the pages below the one
-  // that holds the header. For an idle worker; others may acquire and release meanwhile.
-  void trim(std::size_t keep) noexcept;
+  // Gives all pages of free stacks back to the system, but for `keep` stacks of each size; the header of such a stack is
+  // gone until it is handed out again. Stops after `most` stacks, and says whether there are more. For an idle worker;
+  // others may acquire and release meanwhile.
+  static constexpr std::size_t all = ~std::size_t{0};
+  bool trim(std::size_t keep, std::size_t most = all) noexcept;
 
   [[nodiscard]] std::size_t in_use() const noexcept;
 

@@ -36,7 +36,8 @@ Core::Core(platform::World& world, const RuntimeOptions& options)
       table_(options.processes_max, worker_count(world, options.schedulers)),
       live_(worker_count(world, options.schedulers)),
       names_(creation_),
-      stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}) {
+      stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}),
+      watch_(*this) {
   const unsigned count = worker_count(world, options.schedulers);
   for (unsigned i = 0; i < count; ++i) shards_.push_back(std::make_unique<TimerShard>(*this, i, start_time_));
   for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, i));
@@ -113,27 +114,31 @@ void Core::schedule(Process& process) {
     here->schedule_here(process);
     return;
   }
+  spill(process);
+}
+
+void Core::spill(Process& process) {
   overflow_.push(&process);
-  if (idle_mask_.load(std::memory_order_seq_cst) != 0) wake_one();
+  if (idle_mask().load(std::memory_order_seq_cst) != 0) wake_one();
 }
 
 // Claims one sleeper by clearing its bit, so that two wakers never wake the same one.
 void Core::wake_one() {
-  std::uint64_t mask = idle_mask_.load(std::memory_order_seq_cst);
+  std::uint64_t mask = idle_mask().load(std::memory_order_seq_cst);
   while (mask != 0) {
     const std::uint64_t bit = mask & (~mask + 1);
-    if ((idle_mask_.fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) {
+    if ((idle_mask().fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) {
       world_.unpark(workers_[static_cast<std::size_t>(__builtin_ctzll(bit))]->parker());
       return;
     }
-    mask = idle_mask_.load(std::memory_order_seq_cst);
+    mask = idle_mask().load(std::memory_order_seq_cst);
   }
 }
 
 void Core::wake(Worker& worker) {
   const std::uint64_t bit = std::uint64_t{1} << worker.id();
-  if ((idle_mask_.load(std::memory_order_seq_cst) & bit) == 0) return;
-  if ((idle_mask_.fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) world_.unpark(worker.parker());
+  if ((idle_mask().load(std::memory_order_seq_cst) & bit) == 0) return;
+  if ((idle_mask().fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) world_.unpark(worker.parker());
 }
 
 void Core::timer_moved_forward(std::uint32_t shard) { wake(*workers_[shard]); }
@@ -192,8 +197,17 @@ void Core::start(Process& process) {
     here->schedule_last(process);
     return;
   }
-  overflow_.push(&process);
-  if (idle_mask_.load(std::memory_order_seq_cst) != 0) wake_one();
+  spill(process);
+}
+
+void Core::start_task(Process& process) {
+  Worker* here = this_worker();
+  const bool ours = here != nullptr && &here->core() == this;
+  if (ours && world_.choose(platform::Choice::placement, 2, 0) == 0) {
+    here->schedule_task(process);
+  } else {
+    spill(process);
+  }
 }
 
 // The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by

@@ -24,6 +24,7 @@
 #include "runtime/process_table.hpp"
 #include "runtime/run_queue.hpp"
 #include "runtime/timers.hpp"
+#include "runtime/watch.hpp"
 #include "runtime/worker.hpp"
 
 namespace coppice::runtime {
@@ -87,12 +88,15 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // -- scheduling: any thread that has just become the owner of `process` by clearing its waiting bit
   void schedule(Process& process);
-  // Wakes one sleeping worker, if there is one, because something stealable was queued.
+  // Wakes one sleeping worker, if there is one, because something was queued for all.
   void wake_one();
   void wake(Worker& worker);
   void timer_moved_forward(std::uint32_t shard);
   [[nodiscard]] OverflowQueue& overflow() noexcept { return overflow_; }
-  [[nodiscard]] std::atomic<std::uint64_t>& idle_mask() noexcept { return idle_mask_; }
+  // Queues it where every worker looks: what a full ring spills, and what foreign threads start.
+  void spill(Process& process);
+  [[nodiscard]] Watch& watch() noexcept { return watch_; }
+  [[nodiscard]] std::atomic<std::uint64_t>& idle_mask() noexcept { return watch_.idle_mask(); }
   [[nodiscard]] bool stopping_workers() const noexcept { return stop_workers_.load(std::memory_order_acquire); }
 
   // -- calls
@@ -109,6 +113,7 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] bool admit_process() noexcept;        // counts one that is to start; false: none is accepted any more
   void process_started(Process& process);             // kills it at once if all are being killed
   void start(Process& process);                        // queues it for its first turn
+  void start_task(Process& process);                   // the same for a task
   void process_ended() noexcept;                       // the last thing a dying process does
   [[nodiscard]] std::size_t process_count() const noexcept { return live_.alive(); }
   // The calling thread's number among our workers; ProcessTable::no_worker for others.
@@ -151,7 +156,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::unique_ptr<BlockingPool> blocking_;
   std::unique_ptr<Watchdog> watchdog_;
   std::atomic<std::uint64_t> reference_ids_{1};
-  std::atomic<std::uint64_t> idle_mask_{0};
+  Watch watch_;
   std::atomic<bool> stop_workers_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<bool> killing_{false};       // whoever starts now is killed at once

@@ -17,7 +17,6 @@ namespace coppice::runtime {
 namespace {
 
 constinit thread_local void* worker_of_thread = nullptr;
-constexpr int spins_before_sleep = 200;
 constexpr std::size_t awake_when_simulated = 2;  // few, so that servers go to rest in the middle of everything
 
 }  // namespace
@@ -40,6 +39,7 @@ Worker::Worker(Core& core, std::uint32_t id)
       id_(id),
       timers_(core.timer_shard(id)),
       rests_(core.world().simulated() ? awake_when_simulated : RestList::places),
+      sightings_(core.shard_count()),
       spares_max_(static_cast<std::uint32_t>(
           std::clamp<std::size_t>(core.options().stacks_max / (8 * core.shard_count()), 1, spare_stacks_max))) {}
 
@@ -101,7 +101,7 @@ void Worker::loop_entry(void* worker) {
   platform::Stack* to = process.stack;
   wake_from_rest(process);
   const std::uint8_t wanted = process.body->size_class;
-  count_turn();
+  count(turns);
   if (to != nullptr) {
     process.stack = nullptr;
     current_ = &process;
@@ -166,7 +166,7 @@ bool Worker::switch_away(Leaving how, void* job) {
     next->stack = nullptr;
     me->current_ = next;
     me->running_number.store(next->serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    me->count_turn();
+    me->count(me->turns);
   } else {
     to = me->take_stack(0);
     if (to == nullptr) {
@@ -269,8 +269,11 @@ void Worker::schedule_last(Process& process) {
     pinned_.push(&process);
     return;
   }
-  if (!ring_.push(&process)) core_.overflow().push(&process);
-  if (core_.idle_mask().load(std::memory_order_seq_cst) != 0) core_.wake_one();
+  if (ring_.push(&process)) {
+    core_.watch().call();
+  } else {
+    core_.spill(process);
+  }
 }
 
 void Worker::schedule_here(Process& process) {
@@ -288,15 +291,20 @@ void Worker::schedule_from_outside(Process& process) {
 
 bool Worker::others_wait() const noexcept {
   const bool answered = hand_off_.caller != nullptr && hand_off_.node == nullptr;
-  return answered || run_next_ != nullptr || !pinned_.empty() || !ring_.empty() || !inbox_.empty() || !core_.overflow().empty();
+  return answered || run_next_ != nullptr || !pinned_.empty() || !ring_.empty() || !tasks_.empty() || !inbox_.empty() ||
+         !core_.overflow().empty();
 }
 
 Process* Worker::pick_from_queues(std::uint32_t first) {
-  for (std::uint32_t i = 0; i < 3; ++i) {
+  for (std::uint32_t i = 0; i < queues; ++i) {
     Process* process = nullptr;
-    switch ((first + i) % 3) {
+    switch ((first + i) % queues) {
       case 0: process = pinned_.pop(); break;
-      case 1: process = ring_.pop(); break;
+      case 1:
+        process = ring_.pop();
+        if (process == nullptr) count(drains);
+        break;
+      case 2: process = pick_task(); break;
       default: process = core_.overflow().pop(); break;
     }
     if (process != nullptr) return process;
@@ -324,58 +332,8 @@ Process* Worker::pick() {
   }
   // Counted by itself: the ticks have a beat of their own when two processes talk to each other.
   ++queue_picks_;
-  return pick_from_queues(
-      world.choose(platform::Choice::which_queue, 3, queue_picks_ % 4 == 3 ? queue_picks_ / 4 % 3 : 0));
-}
-
-Process* Worker::steal() {
-  const auto count = static_cast<std::uint32_t>(core_.workers().size());
-  if (count < 2) return nullptr;
-  std::array<Process*, RunRing::capacity / 2> taken;
-  const std::uint32_t start = core_.world().choose(platform::Choice::steal_victim, count, (id_ + 1) % count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    Worker& victim = *core_.workers()[(start + i) % count];
-    if (&victim == this) continue;
-    const std::uint32_t got = victim.ring().steal(taken);
-    if (got == 0) continue;
-    for (std::uint32_t j = 1; j < got; ++j) {
-      if (!ring_.push(taken[j])) core_.overflow().push(taken[j]);
-    }
-    return taken[0];
-  }
-  return nullptr;
-}
-
-bool Worker::something_to_do() const noexcept {
-  if (!inbox_.empty() || !core_.overflow().empty()) return true;
-  for (const auto& worker : core_.workers()) {
-    if (!worker->ring_.empty()) return true;
-  }
-  return false;
-}
-
-// Sleeps until there is something to run; null when the workers are to end. Steps as in the header.
-Process* Worker::idle() {
-  platform::World& world = core_.world();
-  const std::uint64_t bit = std::uint64_t{1} << (id_ % 64);
-  for (;;) {
-    for (int spin = world.simulated() ? 1 : spins_before_sleep; spin > 0; --spin) {
-      if (core_.stopping_workers()) return nullptr;
-      if (Process* process = pick()) return process;
-      if (Process* process = steal()) return process;
-      if (spin % 8 == 0) timers_.fire(world.now());
-    }
-    if (pinned_.empty() && run_next_ == nullptr) {
-      core_.idle_mask().fetch_or(bit, std::memory_order_seq_cst);
-      if (!something_to_do() && !core_.stopping_workers()) {
-        if (std::exchange(gave_stacks_back_, false)) core_.stacks().trim(spare_stacks_max);
-        world.park(parker_, timers_.next_deadline());
-      }
-      core_.idle_mask().fetch_and(~bit, std::memory_order_seq_cst);
-    }
-    core_.watchdog().worker_woke();
-    timers_.fire(world.now());
-  }
+  const std::uint32_t policy = queue_picks_ % 4 == 3 ? queue_picks_ / 4 % queues : 0;
+  return pick_from_queues(world.choose(platform::Choice::which_queue, queues, policy));
 }
 
 }  // namespace coppice::runtime

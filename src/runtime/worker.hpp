@@ -13,10 +13,10 @@
 // the switch, never by the one who leaves: as soon as a process is published as waiting, another thread may make it
 // runnable. `after_switch_` says what; finish_switch() does it, first thing on every arrival.
 //
-// Going to sleep, in this order: (1) set the own bit in the idle mask (seq_cst), (2) look at inbox, overflow, rings and
-// timers again, (3) park until the earliest deadline. Whoever makes something runnable does it in the opposite order:
-// (1) queue it (seq_cst), (2) look at the idle mask, (3) wake one whose bit it could clear. So at least one of both sees
-// the other, and a worker is woken at most once for each sleep.
+// Four queues: processes that hold a stack and must resume here (pinned), processes that others may take (the ring), tasks
+// that have not begun (task_deque.hpp), and what is queued for all workers (overflow). Before them comes the run-next slot:
+// whoever was woken last, so that a conversation stays in the caches. Going to sleep, and who is woken when something is
+// queued, is told in watch.hpp and worker_idle.cpp. The whole in words: docs/internals/scheduler.md.
 #pragma once
 
 #include <atomic>
@@ -30,6 +30,7 @@
 #include "runtime/process.hpp"
 #include "runtime/rest.hpp"
 #include "runtime/run_queue.hpp"
+#include "runtime/task_deque.hpp"
 
 namespace coppice::runtime {
 
@@ -63,6 +64,8 @@ class Worker {
 
   static constexpr std::uint32_t turn_budget = 1000;     // messages a server handles before others run
   static constexpr std::uint32_t run_next_streak_max = 16;
+  static constexpr std::uint32_t queues = 4;             // see pick_from_queues
+  static constexpr std::uint32_t oldest_task_every = 8;  // of so many tasks that are picked the oldest is one
   static constexpr std::uint32_t spare_stacks_max = 64;
 
   void start();   // starts the thread
@@ -111,7 +114,15 @@ class Worker {
 
   [[nodiscard]] bool others_wait() const noexcept;
 
-  // -- for the watchdog
+  // -- tasks that have not begun: task_deque.hpp, worker_tasks.cpp
+  // Queues a task for its first turn; its creator's side.
+  void schedule_task(Process& task);
+  // The caller is about to wait for this task: if it has not begun, it is the next to run.
+  void run_task_next(const Pid& task);
+  [[nodiscard]] TaskDeque& tasks() noexcept { return tasks_; }
+
+  // -- for the watcher and the watchdog
+  std::atomic<std::uint64_t> drains{0};  // how often the ring was found empty
   std::atomic<std::uint64_t> turns{0};
   std::atomic<std::uint64_t> running_number{0};  // whose turn it is; 0 while looking for one
   std::atomic<std::uint64_t> native_thread{0};
@@ -126,9 +137,15 @@ class Worker {
   void finish_leaving();
   Process* pick();
   Process* pick_from_queues(std::uint32_t first);
-  Process* steal();
+  Process* pick_task();
+  void drop_stale_tasks() noexcept;
   Process* idle();
-  [[nodiscard]] bool something_to_do() const noexcept;
+  Process* end_idle(Process& process, bool slept, bool dozed);
+  enum class Look : std::uint8_t { nothing_stands, something_stands, take_it };
+  Look look_at(Worker& busy, platform::Nanoseconds now);
+  Look look_after_others(Worker*& victim);
+  Process* steal_from(Worker& victim);
+  void sleep(platform::Nanoseconds limit, bool looked_after);
   platform::Stack* take_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
   void run_turn(Process& process);
@@ -137,7 +154,9 @@ class Worker {
   Process* end_hand_off();
   void commit_wait(Process& process, std::uint64_t bits);
   // Written by this thread only, so that it needs no read-modify-write.
-  void count_turn() noexcept { turns.store(turns.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+  static void count(std::atomic<std::uint64_t>& counter) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
 
   Core& core_;
   const std::uint32_t id_;
@@ -151,15 +170,28 @@ class Worker {
   std::uint32_t hand_off_streak_ = 0;
   std::uint32_t ticks_ = 0;
   std::uint32_t queue_picks_ = 0;
+  std::uint32_t task_picks_ = 0;
   RestList rests_;
   ProcessList pinned_;
   RunRing ring_;
+  TaskDeque tasks_;
+  // What this worker saw when it looked after the others, by their number.
+  struct Sighting {
+    std::uint64_t turns = 0;
+    std::uint64_t drains = 0;
+    std::uint64_t oldest_task = 0;
+    platform::Nanoseconds turn_since = 0;
+    platform::Nanoseconds drain_since = 0;
+    platform::Nanoseconds task_since = 0;
+  };
+  std::vector<Sighting> sightings_;
   Inbox inbox_;
   platform::Parker parker_;
   platform::Stack* spare_ = nullptr;
   std::uint32_t spare_count_ = 0;
   const std::uint32_t spares_max_;       // fewer than spare_stacks_max where the pool is small
-  bool gave_stacks_back_ = false;        // since the pool was last trimmed; done when idle
+  bool gave_stacks_back_ = false;        // since the pool was last trimmed
+  platform::Nanoseconds trim_at_ = platform::never;  // when it is trimmed, if this worker is idle then
   platform::Stack thread_stack_;         // the thread's own context
   platform::ExceptionState* exceptions_ = nullptr;  // the thread's
   struct {
@@ -170,6 +202,11 @@ class Worker {
   } after_switch_;
   std::unique_ptr<platform::Thread> thread_;
 };
+
+// Does this task wait to begin? True also of one that began and waits for a message.
+[[nodiscard]] bool is_new_task(Core& core, const Pid& pid) noexcept;
+// Becomes the owner of a task that has not begun, in order to run it; null if somebody else was faster.
+[[nodiscard]] Process* claim_new_task(Core& core, const Pid& pid);
 
 // The worker of the calling thread; null on a foreign thread. Never inlined and never cached across anything that may
 // wait: a process may go on on another thread.

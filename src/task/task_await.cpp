@@ -16,6 +16,7 @@
 #include "runtime/core.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/wait.hpp"
+#include "runtime/worker.hpp"
 
 namespace coppice {
 namespace otp {
@@ -81,6 +82,7 @@ TaskAnswer answer_of(Process& process, const Reference& reference, const detail:
 TaskAnswer wait_for(Process& process, const TaskData& task, const TypeIdentity& result, WaitTime timeout) {
   const detail::Pattern patterns[] = {{&result, is_result_of, &task.reference},
                                       {&detail::type_identity<Down>, is_down_of, &task.reference}};
+  if (timeout.nanoseconds() != 0) runtime::this_worker()->run_task_next(task.pid);
   const detail::Match match = detail::receive_match(patterns, 2, timeout);
   if (match.message == nullptr) return {};
   return answer_of(process, task.reference, match, 1);

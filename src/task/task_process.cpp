@@ -156,7 +156,7 @@ detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::Task
   if (how.owned || how.watched) data.reference = watch(*parent, *process, how.owned);
   if (how.owned) body.reply_to = data.reference;
   core.table().badge(*process).kind.store("Task", std::memory_order_release);
-  core.start(*process);
+  core.start_task(*process);
   return data;
 }
 

@@ -220,36 +220,58 @@ TEST(StackPoolDeathTest, giving_a_stack_back_twice_ends_the_program_with_a_sente
   EXPECT_DEATH(pool.release(stack), "coppice: a stack was given back to its pool twice");
 }
 
-// What MADV_FREE has marked. The kernel marks a page only once it has left a short per-processor queue of pages that
-// were touched just now, so a few are missing.
-std::size_t lazily_free_kib() {
-  std::FILE* file = std::fopen("/proc/self/smaps_rollup", "r");
-  if (file == nullptr) return 0;
-  char line[256];
-  std::size_t kib = 0;
-  while (std::fgets(line, sizeof line, file) != nullptr) std::sscanf(line, "LazyFree: %zu", &kib);
-  std::fclose(file);
-  return kib;
+// How many pages of these stacks are in memory, headers included.
+std::size_t resident_pages(const std::vector<std::pair<std::byte*, std::size_t>>& stretches) {
+  std::size_t pages = 0;
+  for (const auto& [low, size] : stretches) {
+    std::vector<unsigned char> in_memory((size + 4095) / 4096);
+    EXPECT_EQ(::mincore(low, size, in_memory.data()), 0);
+    for (const unsigned char page : in_memory) pages += page & 1;
+  }
+  return pages;
 }
 
-TEST(StackPool, trim_gives_back_the_pages_of_all_free_stacks_but_some) {
+TEST(StackPool, trim_gives_back_all_pages_of_all_free_stacks_but_some) {
   StackPool pool{StackPoolOptions{}};
   std::vector<Stack*> stacks;
+  std::vector<std::pair<std::byte*, std::size_t>> stretches;
   for (int i = 0; i < 40; ++i) stacks.push_back(pool.acquire());
-  for (Stack* stack : stacks) std::memset(stack->low, 1, stack->size);
+  for (Stack* stack : stacks) {
+    std::memset(stack->low, 1, stack->size);
+    const auto end = (reinterpret_cast<std::uintptr_t>(stack) | 4095) + 1;
+    stretches.emplace_back(stack->low, end - reinterpret_cast<std::uintptr_t>(stack->low));
+  }
+  const std::size_t each = stretches[0].second / 4096;
+  const std::size_t kept = sanitized ? 1 : 0;  // the header's page
   for (Stack* stack : stacks) pool.release(stack);
-  const std::size_t before = lazily_free_kib();
-  pool.trim(10);
-  const std::size_t after = lazily_free_kib();
-  const std::size_t each = (stacks[0]->size / 4096) * 4;  // KiB in whole pages below the header's page
-  EXPECT_GE(after - before, 28 * each);
-  EXPECT_LT(after - before, 31 * each);
-  pool.trim(10);
-  EXPECT_LT(lazily_free_kib() - before, 31 * each);
+  EXPECT_EQ(resident_pages(stretches), 40 * each);
+  EXPECT_TRUE(pool.trim(10, 20));  // there are more
+  EXPECT_EQ(resident_pages(stretches), 20 * each + 20 * kept);
+  EXPECT_FALSE(pool.trim(10, 20));
+  EXPECT_EQ(resident_pages(stretches), 10 * each + 30 * kept);
+  EXPECT_FALSE(pool.trim(10));
+  EXPECT_EQ(resident_pages(stretches), 10 * each + 30 * kept);
   std::set<Stack*> again;
-  for (int i = 0; i < 40; ++i) again.insert(pool.acquire());
+  for (int i = 0; i < 40; ++i) {
+    Stack* stack = pool.acquire();
+    again.insert(stack);
+    bool in_guard = false;
+    EXPECT_EQ(stack_of_address(stack->low, in_guard), stack);
+    EXPECT_EQ(stack->low + stack->size, reinterpret_cast<std::byte*>(stack));
+    EXPECT_EQ(stack->guard, pool.guard_kind());
+  }
   EXPECT_EQ(again, std::set<Stack*>(stacks.begin(), stacks.end()));
   for (Stack* stack : again) pool.release(stack);
+}
+
+TEST(StackPool, a_trimmed_stack_keeps_its_kind_of_guard) {
+  StackPool pool{StackPoolOptions{.guard_strongest = GuardKind::canary}};
+  Stack* stack = pool.acquire();
+  pool.release(stack);
+  pool.trim(0);
+  ASSERT_EQ(pool.acquire(), stack);
+  EXPECT_EQ(stack->guard, GuardKind::canary);
+  pool.release(stack);
 }
 
 TEST(StackPool, many_more_stacks_than_map_entries_have_guards) {

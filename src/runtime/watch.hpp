@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which workers sleep, and who looks after those that do not.
+//
+// To wake a worker costs some 50 us and to run a process away from its data costs too, so nobody is woken for each process
+// that is queued. Instead one worker without work, the *watcher*, looks after the busy ones and takes from one that does
+// not get through its queue (worker_idle.cpp says when). It sleeps between two looks, longer each time.
+//
+// Actors: a pusher A, which is a running worker that queues something others may take; the idle workers; among these at
+// most one watcher, whose number + 1 is `watcher_` (0: none). A worker's bit in the idle mask is set while it sleeps or is
+// about to; whoever clears it wakes it. A worker whose bit is set has nothing in its queues.
+//
+// A pusher:    1. queues the process (release). 2. If some bit is set and there is no watcher, appoints one.
+// To appoint:  1. choose a set bit i; none: done. 2. Swap `watcher_` from 0 to i + 1; failed: somebody else does it, done.
+//              3. Clear bit i. It was set: wake i, done. Else i is awake and may know nothing: `watcher_` back to 0, and 1.
+// Worker B without work:
+//              1. If no other worker is busy (all other bits are set), B is not the watcher any more. Else, if there is no
+//                 watcher, B becomes it.
+//              2. As watcher: look at the queues of the busy; perhaps take something. If nothing stood there, and not for a
+//                 while either if it was appointed, it gives up the role and *dozes*.
+//              3. Set the own bit. Look again at what would be missed for ever: inbox, overflow, the order to stop; and, if
+//                 B is neither watcher nor dozes, that there is a watcher or nobody is busy. Else clear the bit, and 1.
+//              4. Park: the watcher for a short while, who dozes for a long one, all others until a timer is due.
+//                 Then clear the bit, and 1.
+// Who leaves this state with something to run, hands over: the watcher gives up the role and appoints another; one that has
+// dozed looks at the queues and appoints one if something stands there.
+//
+// Why nothing is stranded. A has queued P in step 1 and appoints nobody in step 2. All of `watcher_` and the mask is
+// sequentially consistent; the queueing is not (a fence would cost more than the rest of the push), so what A reads may be
+// older than its own push.
+//   - A saw no bit. Whoever goes to sleep later sets its bit and then looks for a watcher. There is one, or it does not
+//     sleep but for a doze, because A is busy: A's bit is not set before its queues are empty.
+//   - A saw a watcher W. W looks again as long as it has the role and somebody is busy, and sees P when the push becomes
+//     visible. W may stop: it found work: then it appoints a worker whose bit it sees, or there is none, and the case before
+//     holds. Or nobody was busy when W looked at the mask after it had given up the role: A was asleep then, was woken
+//     after that by one who cleared its bit, and so reads that the role is free and W's bit. Or W dozes: it looks within
+//     `doze`, or when it is woken, and A's push is visible by then. This is the only case in which P waits for longer than
+//     for the next look, and only if it was queued in the nanoseconds in which W gave up.
+//   - A saw a number that an appointer was about to take back. The appointer goes on until it has woken somebody or sees no
+//     bit set: the second case, or the first.
+// So a process that others could run waits for a look, and an idle runtime sleeps without deadlines.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace coppice::runtime {
+
+class Core;
+
+class Watch {
+ public:
+  explicit Watch(Core& core) noexcept : core_(core) {}
+
+  [[nodiscard]] std::atomic<std::uint64_t>& idle_mask() noexcept { return idle_mask_; }
+
+  // Step 2 of a pusher.
+  void call() {
+    if (idle_mask_.load(std::memory_order_seq_cst) != 0 && watcher_.load(std::memory_order_seq_cst) == 0) appoint();
+  }
+  // Steps 1 of a worker without work: is it the watcher now?
+  [[nodiscard]] bool take_role(std::uint32_t worker) noexcept;
+  void give_up(std::uint32_t worker) noexcept;
+  // It goes on to run something.
+  void hand_over(std::uint32_t worker);
+  [[nodiscard]] bool is_watcher(std::uint32_t worker) const noexcept {
+    return watcher_.load(std::memory_order_seq_cst) == worker + 1;
+  }
+  [[nodiscard]] bool somebody_watches() const noexcept { return watcher_.load(std::memory_order_seq_cst) != 0; }
+  [[nodiscard]] bool others_are_busy(std::uint32_t worker) const noexcept;
+
+ private:
+  void appoint();
+
+  Core& core_;
+  alignas(64) std::atomic<std::uint64_t> idle_mask_{0};
+  std::atomic<std::uint32_t> watcher_{0};
+};
+
+}  // namespace coppice::runtime

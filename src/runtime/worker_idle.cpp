@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A worker without work: it spins for a moment, looks after the others if that is its part, and sleeps. The protocol, and
+// why nothing is stranded, is told in watch.hpp; here is what a look sees and when it takes.
+//
+// A process is taken from a worker that does not get on with what it has: docs/internals/scheduler.md has the measurements.
+//   - It has been in one turn for `turn_max`, and something stands behind that turn.
+//   - Its ring was never empty for `drain_within`: it has more to do than it can.
+//   - Its oldest task that has not begun has been that for `drain_within`.
+// Who is about to be done with all it has is left alone: two processes that talk to each other, a batch of small ones.
+#include <algorithm>
+
+#include "runtime/core.hpp"
+#include "runtime/timers.hpp"
+#include "runtime/watchdog.hpp"
+#include "runtime/worker.hpp"
+
+namespace coppice::runtime {
+namespace {
+
+using platform::Nanoseconds;
+
+constexpr int spins_before_sleep = 400;
+constexpr Nanoseconds turn_max = 20'000;
+constexpr Nanoseconds drain_within = 200'000;
+constexpr Nanoseconds second_look = 25'000;   // whether something that stands stays: longer than turn_max
+constexpr Nanoseconds pause_min = 50'000;     // between looks; doubled each time
+constexpr Nanoseconds pause_max = 1'000'000;
+constexpr Nanoseconds doze = 100'000'000;
+constexpr int looks_in_vain_max = 8;
+constexpr Nanoseconds trim_after = 200'000'000;  // stacks that were given back: so many may be needed again
+constexpr std::size_t trimmed_at_once = 64;      // less than 100 us
+
+template <class T>
+void note(T& value, Nanoseconds& since, T current, Nanoseconds now) {
+  if (value == current) return;
+  value = current;
+  since = now;
+}
+
+}  // namespace
+
+// Reads what belongs to the other worker, no more often than it must: each word costs that worker a cache line.
+Worker::Look Worker::look_at(Worker& busy, Nanoseconds now) {
+  Sighting& seen = sightings_[busy.id_];
+  const bool ring_stands = !busy.ring_.empty();
+  std::uint64_t task = busy.tasks_.oldest();
+  for (int i = 0; task != 0 && i < 8 && !is_new_task(core_, core_.pid_of(task)); ++i) {
+    busy.tasks_.drop_oldest(task);
+    task = busy.tasks_.oldest();
+  }
+  note(seen.oldest_task, seen.task_since, task, now);
+  note(seen.drains, seen.drain_since, busy.drains.load(std::memory_order_relaxed), now);
+  if (!ring_stands) seen.drain_since = now;
+  if (!ring_stands && task == 0) return Look::nothing_stands;
+  note(seen.turns, seen.turn_since, busy.turns.load(std::memory_order_relaxed), now);
+  const bool worth = now - seen.turn_since >= turn_max || (ring_stands && now - seen.drain_since >= drain_within) ||
+                     (task != 0 && now - seen.task_since >= drain_within);
+  const bool taken = core_.world().choose(platform::Choice::steal_victim, 2, worth ? 1 : 0) != 0;
+  return taken ? Look::take_it : Look::something_stands;
+}
+
+Worker::Look Worker::look_after_others(Worker*& victim) {
+  const Nanoseconds now = core_.world().now();
+  const std::size_t count = core_.workers().size();
+  Look result = Look::nothing_stands;
+  for (std::size_t i = 1; i < count; ++i) {
+    Worker& other = *core_.workers()[(id_ + i) % count];
+    const Look look = look_at(other, now);
+    if (look <= result) continue;
+    result = look;
+    victim = &other;
+  }
+  return result;
+}
+
+Process* Worker::steal_from(Worker& victim) {
+  std::array<Process*, RunRing::capacity / 2> processes;
+  if (const std::uint32_t got = victim.ring_.steal(processes)) {
+    for (std::uint32_t i = 1; i < got; ++i) {
+      if (!ring_.push(processes[i])) core_.spill(*processes[i]);
+    }
+    return processes[0];
+  }
+  std::array<std::uint64_t, TaskDeque::stolen_max> numbers;
+  const std::uint32_t got = victim.tasks_.steal(numbers);
+  Process* first = nullptr;
+  for (std::uint32_t i = 0; i < got; ++i) {
+    if (first == nullptr) {
+      first = claim_new_task(core_, core_.pid_of(numbers[i]));
+    } else {
+      tasks_.add(numbers[i]);  // there is room: it was empty
+    }
+  }
+  return first;
+}
+
+// Steps 3 and 4 of a worker without work.
+void Worker::sleep(Nanoseconds limit, bool looked_after) {
+  platform::World& world = core_.world();
+  Watch& watch = core_.watch();
+  const std::uint64_t bit = std::uint64_t{1} << id_;
+  watch.idle_mask().fetch_or(bit, std::memory_order_seq_cst);
+  if (!looked_after) looked_after = watch.somebody_watches() || !watch.others_are_busy(id_);
+  if (looked_after && inbox_.empty() && core_.overflow().empty() && !core_.stopping_workers()) {
+    if (gave_stacks_back_ && trim_at_ == platform::never) trim_at_ = world.now() + trim_after;
+    if (trim_at_ <= world.now()) {
+      gave_stacks_back_ = core_.stacks().trim(spare_stacks_max, trimmed_at_once);
+      if (!gave_stacks_back_) trim_at_ = platform::never;
+    } else {
+      world.park(parker_, std::min({limit, trim_at_, timers_.next_deadline()}));
+    }
+  }
+  watch.idle_mask().fetch_and(~bit, std::memory_order_seq_cst);
+  timers_.fire(world.now());
+}
+
+Process* Worker::end_idle(Process& process, bool slept, bool dozed) {
+  Watch& watch = core_.watch();
+  if (slept) core_.watchdog().worker_woke();
+  if (watch.is_watcher(id_)) {
+    watch.hand_over(id_);
+  } else if (dozed) {
+    for (const auto& other : core_.workers()) {
+      if (other.get() == this || (other->ring_.empty() && other->tasks_.empty())) continue;
+      watch.call();
+      break;
+    }
+  }
+  return &process;
+}
+
+// Until there is something to run; null when the workers are to end.
+Process* Worker::idle() {
+  platform::World& world = core_.world();
+  Watch& watch = core_.watch();
+  bool slept = false;
+  bool dozes = false;
+  bool watches = false;
+  int looks_in_vain = looks_in_vain_max;  // if we were not appointed, one is enough
+  Nanoseconds pause = pause_min;
+  Nanoseconds looks_since = 0;
+  for (;;) {
+    for (int spin = world.simulated() ? 1 : spins_before_sleep; spin > 0; --spin) {
+      if (core_.stopping_workers()) return nullptr;
+      if (Process* process = pick()) return end_idle(*process, slept, dozes);
+      if (spin % 8 == 0) timers_.fire(world.now());
+    }
+    const bool appointed = !watches && watch.is_watcher(id_);
+    watches = watch.take_role(id_);
+    if (appointed) looks_in_vain = 0;
+    if (watches) {
+      Worker* victim = nullptr;
+      const Look look = look_after_others(victim);
+      if (look == Look::take_it) {
+        if (Process* process = steal_from(*victim)) return end_idle(*process, slept, dozes);
+        continue;
+      }
+      if (look == Look::something_stands) {
+        looks_in_vain = 0;
+        if (looks_since == 0) looks_since = world.now();
+        if (world.now() - looks_since < second_look) continue;
+      } else if (++looks_in_vain > looks_in_vain_max) {
+        watch.give_up(id_);
+        watches = false;
+      }
+    }
+    looks_since = 0;
+    dozes = !watches && !watch.somebody_watches() && watch.others_are_busy(id_);
+    if (!pinned_.empty() || run_next_ != nullptr || !ring_.empty() || !tasks_.empty()) continue;
+    sleep(watches || dozes ? world.now() + (watches ? pause : doze) : platform::never, watches || dozes);
+    pause = std::min(pause * 2, pause_max);
+    slept = true;
+  }
+}
+
+}  // namespace coppice::runtime

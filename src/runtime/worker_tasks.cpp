@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tasks that have not begun: how a worker queues them, picks them, and runs one that is awaited. See task_deque.hpp.
+#include "runtime/core.hpp"
+#include "runtime/mailbox.hpp"
+#include "runtime/worker.hpp"
+
+namespace coppice::runtime {
+
+bool is_new_task(Core& core, const Pid& pid) noexcept {
+  const Process& process = core.table().line(pid);
+  const std::uint64_t word = process.head.load(std::memory_order_acquire);
+  return process.serial.load(std::memory_order_acquire) == pid.number &&
+         word == (head::tag_of(pid.number) | head::waiting);
+}
+
+// A stale number may be that of a task which began long ago and waits, with a stack now: its wait is committed again, and if
+// something has come meanwhile, it is scheduled. To it that is a wake-up for nothing at most.
+Process* claim_new_task(Core& core, const Pid& pid) {
+  Process* process = claim_waiting(core, pid);
+  if (process == nullptr || process->stack == nullptr) return process;
+  std::uint64_t word = head::tag_of(pid.number);
+  if (!process->head.compare_exchange_strong(word, word | head::waiting, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed)) {
+    core.schedule(*process);
+  }
+  return nullptr;
+}
+
+// The commit fails if a signal has come already: then it is runnable like any other process. Once it has succeeded the
+// task is not ours any more; its number may be added all the same.
+void Worker::schedule_task(Process& task) {
+  const std::uint64_t number = task.serial.load(std::memory_order_relaxed);
+  if (tasks_.full()) drop_stale_tasks();
+  std::uint64_t word = head::tag_of(number);
+  if (tasks_.full() || !task.head.compare_exchange_strong(word, word | head::waiting, std::memory_order_acq_rel,
+                                                          std::memory_order_relaxed)) {
+    schedule_last(task);
+    return;
+  }
+  tasks_.add(number);
+  core_.watch().call();
+}
+
+// At both ends. In between there may be others: they go when they come to an end of it.
+void Worker::drop_stale_tasks() noexcept {
+  for (std::uint64_t number = tasks_.newest(); number != 0 && !is_new_task(core_, core_.pid_of(number));
+       number = tasks_.newest()) {
+    (void)tasks_.take_newest();
+  }
+  for (std::uint64_t number = tasks_.oldest(); number != 0 && !is_new_task(core_, core_.pid_of(number));
+       number = tasks_.oldest()) {
+    tasks_.drop_oldest(number);
+  }
+}
+
+// The newest, but now and then the oldest: else it would never run while new ones come without end.
+Process* Worker::pick_task() {
+  while (!tasks_.empty()) {
+    const std::uint32_t policy = ++task_picks_ % oldest_task_every == 0 ? 1 : 0;
+    const bool from_old_end = core_.world().choose(platform::Choice::which_queue, 2, policy) != 0;
+    const std::uint64_t number = from_old_end ? tasks_.take_oldest() : tasks_.take_newest();
+    if (number == 0) continue;
+    if (Process* task = claim_new_task(core_, core_.pid_of(number))) return task;
+  }
+  return nullptr;
+}
+
+// As a call hands off to an idle server: the caller will wait, and the task runs next, wherever its number stands. What is
+// left of that is dropped here if it has come to an end of the deque: so the deque of a tree that is awaited depth first
+// stays as deep as the tree.
+void Worker::run_task_next(const Pid& pid) {
+  if (!core_.is_local(pid)) return;
+  Process* task = claim_new_task(core_, pid);
+  if (task == nullptr) return;
+  drop_stale_tasks();
+  schedule_here(*task);
+}
+
+}  // namespace coppice::runtime
