@@ -56,19 +56,21 @@ StartNode* new_start_node() {
 
 ExitReason already_started(const Pid& holder) { return ExitReason(tuple(Atom("already_started"), Term(holder))); }
 
+Term shown_as_ancestor(const runtime::Process& process) {
+  const runtime::Body& body = *process.body;
+  const bool named = body.extension_ != nullptr && !body.extension_->name.empty() &&
+                     body.core->names().whereis(body.extension_->name) == body.pid;
+  return named ? Term(Atom(body.extension_->name)) : Term(body.pid);
+}
+
 runtime::SharedLineage lineage_for_children(runtime::Process& parent) {
   runtime::Extension& extension = parent.body->extension();
-  const Pid pid = parent.body->pid;
-  const bool named = !extension.name.empty() && parent.body->core->names().whereis(extension.name) == pid;
-  Term shown = named ? Term(Atom(extension.name)) : Term(pid);
+  Term shown = shown_as_ancestor(parent);
   // Made anew after the parent has been given a name, or has lost it: anybody may unregister it.
-  if (extension.for_children == nullptr || extension.for_children->ancestors.front() != shown) {
+  if (extension.for_children == nullptr || extension.for_children->ancestor != shown) {
     auto lineage = std::make_unique<runtime::Lineage>();
-    lineage->ancestors.push_back(std::move(shown));
-    if (parent.body->lineage != nullptr) {
-      const auto& older = parent.body->lineage->ancestors;
-      lineage->ancestors.insert(lineage->ancestors.end(), older.begin(), older.end());
-    }
+    lineage->ancestor = std::move(shown);
+    lineage->older = parent.body->lineage;
     extension.for_children = runtime::SharedLineage(std::move(lineage));
   }
   return extension.for_children;

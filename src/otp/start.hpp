@@ -20,6 +20,8 @@ struct StartNode : detail::ReplyNode<StartOutcome> {};
 // {:already_started, pid}
 [[nodiscard]] ExitReason already_started(const Pid& holder);
 
+// How it is named among the ancestors of its children: by its name, else by its pid.
+[[nodiscard]] Term shown_as_ancestor(const runtime::Process& process);
 // What a child of `parent` records as its ancestors (PR-118).
 [[nodiscard]] runtime::SharedLineage lineage_for_children(runtime::Process& parent);
 

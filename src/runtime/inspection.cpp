@@ -98,7 +98,7 @@ void describe(Process& process, ProcessInfo& info) {
   info.messages_dropped = body.core->table().sight(process).dropped.load(std::memory_order_relaxed);
   info.reductions = body.reductions;
   describe_queue(process, info);
-  if (body.lineage != nullptr) info.ancestors = body.lineage->ancestors;
+  info.ancestors = body.lineage.ancestors();
   if (body.extension_ != nullptr) describe_extension(*body.extension_, body, info);
   if (body.in_wait || body.in_turn) {
     info.current_stacktrace = platform::symbolise(platform::capture_trace(0), "coppice::runtime::PlainBody::run");

@@ -224,39 +224,53 @@ struct WakeTimer : ShardTimer {
   std::uint64_t number = 0;
 };
 
-// Ancestors and callers, shared by all children of one process.
-struct Lineage {
-  std::vector<Term> ancestors;
-  std::vector<Pid> callers;  // of tasks
-  mutable std::atomic<std::uint32_t> references{0};
-};
+struct Lineage;
 
 // A counted pointer to one that no longer changes. One word; the count stands in the lineage.
 class SharedLineage {
  public:
   SharedLineage() = default;
   SharedLineage(std::nullptr_t) noexcept {}  // NOLINT: implicit on purpose
-  explicit SharedLineage(std::unique_ptr<Lineage> made) noexcept : at_(made.release()) { retain(); }
-  SharedLineage(const SharedLineage& other) noexcept : at_(other.at_) { retain(); }
+  explicit inline SharedLineage(std::unique_ptr<Lineage> made) noexcept;
+  inline SharedLineage(const SharedLineage& other) noexcept;
   SharedLineage(SharedLineage&& other) noexcept : at_(std::exchange(other.at_, nullptr)) {}
   SharedLineage& operator=(SharedLineage other) noexcept {
     std::swap(at_, other.at_);
     return *this;
   }
   ~SharedLineage() {
-    if (at_ != nullptr && at_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete at_;
+    if (at_ != nullptr) release(at_);
   }
 
   const Lineage* operator->() const noexcept { return at_; }
   friend bool operator==(const SharedLineage& lineage, std::nullptr_t) noexcept { return lineage.at_ == nullptr; }
   void reset() noexcept { *this = SharedLineage(); }
 
+  [[nodiscard]] std::vector<Term> ancestors() const;
+  [[nodiscard]] std::vector<Pid> callers() const;
+
  private:
-  void retain() const noexcept {
-    if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
-  }
+  static void release(const Lineage* at) noexcept;
   const Lineage* at_ = nullptr;
 };
+
+// Ancestors and callers, shared by all children of one process: the newest ancestor, and the lineage of that one, where
+// the others stand. So a process that begins to have children notes one word of its own, however deep it stands: of a
+// tree of tasks each second one does.
+struct Lineage : detail::Pooled {
+  Term ancestor;             // the parent: its name or its pid
+  SharedLineage older;       // the parent's own
+  Pid caller;                // of tasks: the owner, before the callers in `older`. None:
+  std::vector<Pid> callers;  // all of them
+  mutable std::atomic<std::uint32_t> references{0};
+};
+
+inline SharedLineage::SharedLineage(std::unique_ptr<Lineage> made) noexcept : at_(made.release()) {
+  at_->references.store(1, std::memory_order_relaxed);
+}
+inline SharedLineage::SharedLineage(const SharedLineage& other) noexcept : at_(other.at_) {
+  if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
+}
 
 inline std::uint64_t table_key(const LinkNode& node) noexcept { return node.peer.number; }
 inline std::uint64_t table_key(const DemonitorNode& node) noexcept { return node.id; }

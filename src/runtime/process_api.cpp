@@ -69,6 +69,29 @@ void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& rea
   if (!push(core, to, node)) node->table->destroy(node);
 }
 
+// One after the other: a chain may be as long as a program is old, where each process starts its successor.
+void SharedLineage::release(const Lineage* at) noexcept {
+  while (at != nullptr && at->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    const Lineage* older = std::exchange(const_cast<Lineage*>(at)->older.at_, nullptr);
+    delete at;
+    at = older;
+  }
+}
+
+std::vector<Term> SharedLineage::ancestors() const {
+  std::vector<Term> all;
+  for (const Lineage* at = at_; at != nullptr; at = at->older.at_) all.push_back(at->ancestor);
+  return all;
+}
+
+std::vector<Pid> SharedLineage::callers() const {
+  std::vector<Pid> all;
+  const Lineage* at = at_;
+  for (; at != nullptr && at->caller; at = at->older.at_) all.push_back(at->caller);
+  if (at != nullptr) all.insert(all.end(), at->callers.begin(), at->callers.end());
+  return all;
+}
+
 Extension::Extension() = default;
 
 Rarities& Extension::rarities() {
@@ -319,13 +342,11 @@ std::vector<Term> keys_of(const Term& wanted) {
 void set_label(const Term& label) { runtime::require_process("set_label").body->extension().rarities().label = label; }
 
 std::vector<Term> ancestors() {
-  const auto& lineage = runtime::require_process("ancestors").body->lineage;
-  return lineage == nullptr ? std::vector<Term>{} : lineage->ancestors;
+  return runtime::require_process("ancestors").body->lineage.ancestors();
 }
 
 std::vector<Pid> callers() {
-  const auto& lineage = runtime::require_process("callers").body->lineage;
-  return lineage == nullptr ? std::vector<Pid>{} : lineage->callers;
+  return runtime::require_process("callers").body->lineage.callers();
 }
 
 Pid group_leader() { return runtime::require_process("group_leader").body->group_leader; }

@@ -117,8 +117,8 @@ class Worker {
   // -- tasks that have not begun: task_deque.hpp, worker_tasks.cpp
   // Queues a task for its first turn; its creator's side.
   void schedule_task(Process& task);
-  // The caller is about to wait for this task: if it has not begun, it is the next to run.
-  void run_task_next(const Pid& task);
+  // The caller is about to wait for this task: if it has not begun, it is the next to run. Was it so?
+  bool run_task_next(const Pid& task);
   [[nodiscard]] TaskDeque& tasks() noexcept { return tasks_; }
 
   // -- for the watcher and the watchdog
@@ -137,7 +137,7 @@ class Worker {
   void finish_leaving();
   Process* pick();
   Process* pick_from_queues(std::uint32_t first);
-  Process* pick_task();
+  Process* pick_task(bool oldest);
   void drop_stale_tasks() noexcept;
   Process* idle();
   Process* end_idle(Process& process, bool slept, bool dozed);
@@ -145,6 +145,7 @@ class Worker {
   Look look_at(Worker& busy, platform::Nanoseconds now);
   Look look_after_others(Worker*& victim);
   Process* steal_from(Worker& victim);
+  void judge_theft(platform::Nanoseconds now) noexcept;
   void sleep(platform::Nanoseconds limit, bool looked_after);
   platform::Stack* take_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
@@ -185,6 +186,10 @@ class Worker {
     platform::Nanoseconds task_since = 0;
   };
   std::vector<Sighting> sightings_;
+  // Whether it was worth it: see worker_idle.cpp.
+  platform::Nanoseconds stole_at_ = 0;   // 0: nothing since it was last judged
+  std::uint32_t stolen_ = 0;
+  std::uint32_t reluctance_ = 0;
   Inbox inbox_;
   platform::Parker parker_;
   platform::Stack* spare_ = nullptr;

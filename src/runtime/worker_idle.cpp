@@ -8,7 +8,13 @@
 //   - Its ring was never empty for `drain_within`: it has more to do than it can.
 //   - Its oldest task that has not begun has been that for `drain_within`.
 // Who is about to be done with all it has is left alone: two processes that talk to each other, a batch of small ones.
+//
+// A theft costs some hundred nanoseconds for each process that is taken away from its data. So a thief judges what it took:
+// if it was busy with it for less than `worth_least` for each, it waits twice as long before the next theft, up to
+// `reluctance_max` times; if for more than `worth_much`, it is as eager as ever. The root of a tree of tasks pays even if
+// each of them is tiny, a thousand tiny ones do not.
 #include <algorithm>
+#include <utility>
 
 #include "runtime/core.hpp"
 #include "runtime/timers.hpp"
@@ -28,6 +34,10 @@ constexpr Nanoseconds pause_min = 50'000;     // between looks; doubled each tim
 constexpr Nanoseconds pause_max = 1'000'000;
 constexpr Nanoseconds doze = 100'000'000;
 constexpr int looks_in_vain_max = 8;
+constexpr Nanoseconds worth_least = 4'000;
+constexpr Nanoseconds worth_much = 20'000;
+constexpr std::uint32_t reluctance_max = 6;
+constexpr Nanoseconds reluctant_within_max = 2'000'000;
 constexpr Nanoseconds trim_after = 200'000'000;  // stacks that were given back: so many may be needed again
 constexpr std::size_t trimmed_at_once = 64;      // less than 100 us
 
@@ -54,8 +64,10 @@ Worker::Look Worker::look_at(Worker& busy, Nanoseconds now) {
   if (!ring_stands) seen.drain_since = now;
   if (!ring_stands && task == 0) return Look::nothing_stands;
   note(seen.turns, seen.turn_since, busy.turns.load(std::memory_order_relaxed), now);
-  const bool worth = now - seen.turn_since >= turn_max || (ring_stands && now - seen.drain_since >= drain_within) ||
-                     (task != 0 && now - seen.task_since >= drain_within);
+  const Nanoseconds turn = turn_max << reluctance_;
+  const Nanoseconds drain = std::min(drain_within << reluctance_, reluctant_within_max);
+  const bool worth = now - seen.turn_since >= turn || (ring_stands && now - seen.drain_since >= drain) ||
+                     (task != 0 && now - seen.task_since >= drain);
   const bool taken = core_.world().choose(platform::Choice::steal_victim, 2, worth ? 1 : 0) != 0;
   return taken ? Look::take_it : Look::something_stands;
 }
@@ -74,12 +86,24 @@ Worker::Look Worker::look_after_others(Worker*& victim) {
   return result;
 }
 
+void Worker::judge_theft(Nanoseconds now) noexcept {
+  if (stole_at_ == 0) return;
+  const Nanoseconds each = (now - std::exchange(stole_at_, 0)) / stolen_;
+  if (each < worth_least) {
+    reluctance_ = std::min(reluctance_ + 1, reluctance_max);
+  } else if (each >= worth_much) {
+    reluctance_ = 0;
+  }
+}
+
 Process* Worker::steal_from(Worker& victim) {
   std::array<Process*, RunRing::capacity / 2> processes;
   if (const std::uint32_t got = victim.ring_.steal(processes)) {
     for (std::uint32_t i = 1; i < got; ++i) {
       if (!ring_.push(processes[i])) core_.spill(*processes[i]);
     }
+    stole_at_ = core_.world().now();
+    stolen_ = got;
     return processes[0];
   }
   std::array<std::uint64_t, TaskDeque::stolen_max> numbers;
@@ -91,6 +115,10 @@ Process* Worker::steal_from(Worker& victim) {
     } else {
       tasks_.add(numbers[i]);  // there is room: it was empty
     }
+  }
+  if (first != nullptr) {
+    stole_at_ = core_.world().now();
+    stolen_ = got;
   }
   return first;
 }
@@ -140,6 +168,7 @@ Process* Worker::idle() {
   int looks_in_vain = looks_in_vain_max;  // if we were not appointed, one is enough
   Nanoseconds pause = pause_min;
   Nanoseconds looks_since = 0;
+  judge_theft(world.now());
   for (;;) {
     for (int spin = world.simulated() ? 1 : spins_before_sleep; spin > 0; --spin) {
       if (core_.stopping_workers()) return nullptr;
@@ -148,7 +177,10 @@ Process* Worker::idle() {
     }
     const bool appointed = !watches && watch.is_watcher(id_);
     watches = watch.take_role(id_);
-    if (appointed) looks_in_vain = 0;
+    if (appointed) {
+      looks_in_vain = 0;
+      pause = pause_min;
+    }
     if (watches) {
       Worker* victim = nullptr;
       const Look look = look_after_others(victim);

@@ -54,10 +54,11 @@ void Worker::drop_stale_tasks() noexcept {
   }
 }
 
-// The newest, but now and then the oldest: else it would never run while new ones come without end.
-Process* Worker::pick_task() {
+// The newest; the oldest when it is the turn of the tasks to come before the other queues, and now and then besides: else
+// it would never run while new ones come without end.
+Process* Worker::pick_task(bool oldest) {
   while (!tasks_.empty()) {
-    const std::uint32_t policy = ++task_picks_ % oldest_task_every == 0 ? 1 : 0;
+    const std::uint32_t policy = oldest || ++task_picks_ % oldest_task_every == 0 ? 1 : 0;
     const bool from_old_end = core_.world().choose(platform::Choice::which_queue, 2, policy) != 0;
     const std::uint64_t number = from_old_end ? tasks_.take_oldest() : tasks_.take_newest();
     if (number == 0) continue;
@@ -69,12 +70,13 @@ Process* Worker::pick_task() {
 // As a call hands off to an idle server: the caller will wait, and the task runs next, wherever its number stands. What is
 // left of that is dropped here if it has come to an end of the deque: so the deque of a tree that is awaited depth first
 // stays as deep as the tree.
-void Worker::run_task_next(const Pid& pid) {
-  if (!core_.is_local(pid)) return;
+bool Worker::run_task_next(const Pid& pid) {
+  if (!core_.is_local(pid)) return false;
   Process* task = claim_new_task(core_, pid);
-  if (task == nullptr) return;
+  if (task == nullptr) return false;
   drop_stale_tasks();
   schedule_here(*task);
+  return true;
 }
 
 }  // namespace coppice::runtime

@@ -14,6 +14,7 @@
 
 #include "task/task_decision.hpp"
 #include "runtime/core.hpp"
+#include "runtime/mailbox.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/wait.hpp"
 #include "runtime/worker.hpp"
@@ -59,10 +60,20 @@ void drop(Signal* message) {
   if (message != nullptr) message->table->destroy(message);
 }
 
-// Nothing of the monitor is left afterwards: no alias, no Down.
+// Nothing of the monitor is left afterwards: no alias, no Down. If the monitor is not active any more its Down was taken
+// in: it stands in the local queue, unless it was received.
 void end_watch(Process& process, const Reference& reference) {
-  if (runtime::end_monitor(process, reference.id())) return;
-  drop(take_now({&detail::type_identity<Down>, is_down_of, &reference}));
+  if (runtime::end_monitor(process, reference.id()) || process.queue == nullptr) return;
+  Signal* previous = process.queue;
+  do {
+    Signal* message = previous->next;
+    if (same_type(message->table->type, &detail::type_identity<Down>) && is_down_of(&reference, detail::payload_of(message))) {
+      runtime::unlink(process, previous, message);
+      drop(message);
+      return;
+    }
+    previous = message;
+  } while (previous != process.queue);
 }
 
 // Reads what was received for one task, and ends its watch.
@@ -79,11 +90,37 @@ TaskAnswer answer_of(Process& process, const Reference& reference, const detail:
   return answer;
 }
 
+// For a task that had not begun until now: nothing of it stands before `previous`, the newest message of that moment, so
+// the search begins behind it, however many messages wait for their turn. Else this is detail::receive_match.
+detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)[2], Signal* previous, WaitTime timeout) {
+  const platform::Nanoseconds deadline = runtime::deadline_of(process, timeout);
+  for (bool in_time = true;;) {
+    if ((process.flags.load(std::memory_order_relaxed) & runtime::flag::bounded) != 0) previous = nullptr;
+    while (process.queue != nullptr && previous != process.queue) {
+      Signal* before = previous == nullptr ? process.queue : previous;
+      Signal* message = before->next;
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (!same_type(patterns[i].type, message->table->type)) continue;
+        if (!patterns[i].accepts(patterns[i].handler, detail::payload_of(message))) continue;
+        runtime::unlink(process, before, message);
+        ++process.body->reductions;
+        return {message, i};
+      }
+      previous = message;
+    }
+    if (!in_time) return {};
+    in_time = runtime::wait_once(process, runtime::WaitFor::messages, deadline);
+    if (!in_time && !runtime::must_not_wait(process)) runtime::take_in(process);
+  }
+}
+
 TaskAnswer wait_for(Process& process, const TaskData& task, const TypeIdentity& result, WaitTime timeout) {
   const detail::Pattern patterns[] = {{&result, is_result_of, &task.reference},
                                       {&detail::type_identity<Down>, is_down_of, &task.reference}};
-  if (timeout.nanoseconds() != 0) runtime::this_worker()->run_task_next(task.pid);
-  const detail::Match match = detail::receive_match(patterns, 2, timeout);
+  Signal* newest = process.queue;
+  const bool is_new = timeout.nanoseconds() > 0 && runtime::this_worker()->run_task_next(task.pid);
+  const detail::Match match =
+      is_new ? receive_of_new(process, patterns, newest, timeout) : detail::receive_match(patterns, 2, timeout);
   if (match.message == nullptr) return {};
   return answer_of(process, task.reference, match, 1);
 }

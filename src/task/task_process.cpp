@@ -86,29 +86,28 @@ void TaskBody::report(const ExitReason& why) const {
   report.function = initial_call();
   report.reason = why;
   if (const runtime::Rarities* rarities = rarities_if_any()) report.label = rarities->label;
-  if (lineage != nullptr) report.callers = lineage->callers;
+  report.callers = lineage.callers();
   logger::task_report(report);
 }
 
 std::vector<Pid> callers_for_tasks(const runtime::Process& caller) {
   std::vector<Pid> callers{caller.body->pid};
-  if (caller.body->lineage != nullptr) {
-    const auto& further = caller.body->lineage->callers;
-    callers.insert(callers.end(), further.begin(), further.end());
-  }
+  const std::vector<Pid> further = caller.body->lineage.callers();
+  callers.insert(callers.end(), further.begin(), further.end());
   return callers;
 }
 
 namespace {
 
 // Made once for all tasks of one owner, anew if it has been given another name.
-runtime::SharedLineage lineage_for_tasks(runtime::Process& owner) {
-  const runtime::SharedLineage children = lineage_for_children(owner);
+const runtime::SharedLineage& lineage_for_tasks(runtime::Process& owner) {
   runtime::Extension& extension = owner.body->extension();
-  if (extension.for_tasks == nullptr || extension.for_tasks->ancestors.front() != children->ancestors.front()) {
+  Term shown = shown_as_ancestor(owner);
+  if (extension.for_tasks == nullptr || extension.for_tasks->ancestor != shown) {
     auto lineage = std::make_unique<runtime::Lineage>();
-    lineage->ancestors = children->ancestors;
-    lineage->callers = callers_for_tasks(owner);
+    lineage->ancestor = std::move(shown);
+    lineage->older = owner.body->lineage;
+    lineage->caller = owner.body->pid;
     extension.for_tasks = runtime::SharedLineage(std::move(lineage));
   }
   return extension.for_tasks;

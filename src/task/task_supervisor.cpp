@@ -80,7 +80,8 @@ const detail::TaskFunction waiting{sizeof(Waiting), alignof(Waiting), &detail::m
 // The supervisor's ancestors, and the callers of whoever asked (TS-010).
 runtime::SharedLineage lineage_under(runtime::Process& supervisor, const std::vector<Pid>& callers) {
   auto lineage = std::make_unique<runtime::Lineage>();
-  lineage->ancestors = lineage_for_children(supervisor)->ancestors;
+  lineage->ancestor = shown_as_ancestor(supervisor);
+  lineage->older = supervisor.body->lineage;
   lineage->callers = callers;
   return runtime::SharedLineage(std::move(lineage));
 }
