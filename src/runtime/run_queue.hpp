@@ -4,9 +4,13 @@
 //
 //   RunRing        one for each worker, for processes without a stack. The owner pushes at the tail; the owner and
 //                  thieves take from the head, a thief half of what is there.
-//   PinnedQueue    one for each worker, for processes that hold a stack and must resume here. The owner's alone.
+//                  (Tasks that have not begun have a deque of their own: task_deque.hpp.)
+//   ProcessList    one for each worker, for processes that hold a stack and must resume here (pinned). The owner's alone.
 //   Inbox          one for each worker: where other threads put processes that must resume here.
 //   OverflowQueue  one for all: what a full ring spills, and what foreign threads make runnable.
+//
+// Pushes to inbox and overflow are sequentially consistent with the look at the idle mask that follows. That to the ring
+// needs not be: somebody looks at it again (watch.hpp).
 //
 // Memory order of the ring: a slot is written (relaxed) before the tail is published (release); a taker reads the tail
 // (acquire), then the slots, and owns them only if its compare-and-swap of the head succeeds (acquire-release). The head

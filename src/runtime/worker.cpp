@@ -304,7 +304,7 @@ Process* Worker::pick_from_queues(std::uint32_t first) {
         process = ring_.pop();
         if (process == nullptr) count(drains);
         break;
-      case 2: process = pick_task(i == 0); break;
+      case 2: process = pick_task(); break;
       default: process = core_.overflow().pop(); break;
     }
     if (process != nullptr) return process;

@@ -65,7 +65,7 @@ class Worker {
   static constexpr std::uint32_t turn_budget = 1000;     // messages a server handles before others run
   static constexpr std::uint32_t run_next_streak_max = 16;
   static constexpr std::uint32_t queues = 4;             // see pick_from_queues
-  static constexpr std::uint32_t oldest_task_every = 8;  // of so many tasks that are picked the oldest is one
+  static constexpr platform::Nanoseconds oldest_task_after = 20'000'000;  // since the oldest was last picked
   static constexpr std::uint32_t spare_stacks_max = 64;
 
   void start();   // starts the thread
@@ -137,7 +137,7 @@ class Worker {
   void finish_leaving();
   Process* pick();
   Process* pick_from_queues(std::uint32_t first);
-  Process* pick_task(bool oldest);
+  Process* pick_task();
   void drop_stale_tasks() noexcept;
   Process* idle();
   Process* end_idle(Process& process, bool slept, bool dozed);
@@ -171,7 +171,7 @@ class Worker {
   std::uint32_t hand_off_streak_ = 0;
   std::uint32_t ticks_ = 0;
   std::uint32_t queue_picks_ = 0;
-  std::uint32_t task_picks_ = 0;
+  platform::Nanoseconds oldest_task_at_ = 0;  // when it was last picked
   RestList rests_;
   ProcessList pinned_;
   RunRing ring_;

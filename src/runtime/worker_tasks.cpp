@@ -54,12 +54,15 @@ void Worker::drop_stale_tasks() noexcept {
   }
 }
 
-// The newest; the oldest when it is the turn of the tasks to come before the other queues, and now and then besides: else
-// it would never run while new ones come without end.
-Process* Worker::pick_task(bool oldest) {
+// The newest, but now and then the oldest: else it would never run while new ones come without end. By time, not by number:
+// of a tree of small tasks each old one is the root of a large piece, and to begin it early leaves the other pieces standing.
+Process* Worker::pick_task() {
+  platform::World& world = core_.world();
   while (!tasks_.empty()) {
-    const std::uint32_t policy = oldest || ++task_picks_ % oldest_task_every == 0 ? 1 : 0;
-    const bool from_old_end = core_.world().choose(platform::Choice::which_queue, 2, policy) != 0;
+    const platform::Nanoseconds now = world.last_tick();
+    const std::uint32_t policy = now - oldest_task_at_ >= oldest_task_after ? 1 : 0;
+    const bool from_old_end = world.choose(platform::Choice::which_queue, 2, policy) != 0;
+    if (from_old_end) oldest_task_at_ = now;
     const std::uint64_t number = from_old_end ? tasks_.take_oldest() : tasks_.take_newest();
     if (number == 0) continue;
     if (Process* task = claim_new_task(core_, core_.pid_of(number))) return task;
