@@ -295,10 +295,11 @@ bool Worker::others_wait() const noexcept {
          !core_.overflow().empty();
 }
 
+// From that queue, else from the first in their order that has one.
 Process* Worker::pick_from_queues(std::uint32_t first) {
-  for (std::uint32_t i = 0; i < queues; ++i) {
+  for (std::uint32_t i = 0; i <= queues; ++i) {
     Process* process = nullptr;
-    switch ((first + i) % queues) {
+    switch (i == 0 ? first : i - 1) {
       case 0: process = pinned_.pop(); break;
       case 1:
         process = ring_.pop();
@@ -332,7 +333,9 @@ Process* Worker::pick() {
   }
   // Counted by itself: the ticks have a beat of their own when two processes talk to each other.
   ++queue_picks_;
-  const std::uint32_t policy = queue_picks_ % 4 == 3 ? queue_picks_ / 4 % queues : 0;
+  std::uint32_t policy = queue_picks_ % 4 == 3 ? queue_picks_ / 4 % queues : 0;
+  // Rarely the tasks: a new one that comes before what stands there already is one more piece of work that has been begun.
+  if (policy == 2 && queue_picks_ / 16 % 4 != 0) policy = 0;
   return pick_from_queues(world.choose(platform::Choice::which_queue, queues, policy));
 }
 

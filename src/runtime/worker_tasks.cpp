@@ -6,6 +6,15 @@
 #include "runtime/worker.hpp"
 
 namespace coppice::runtime {
+namespace {
+
+// How long the oldest task waits for its turn, from when the oldest was last picked. In a tree the oldest is the root of the
+// largest piece that has not begun, and each piece that is begun early keeps a stack for each level until the end.
+platform::Nanoseconds patience_of_the_oldest(const TaskDeque& tasks) {
+  return tasks.size() <= TaskDeque::few ? 50 * Worker::oldest_task_after : Worker::oldest_task_after;
+}
+
+}  // namespace
 
 bool is_new_task(Core& core, const Pid& pid) noexcept {
   const Process& process = core.table().line(pid);
@@ -54,13 +63,12 @@ void Worker::drop_stale_tasks() noexcept {
   }
 }
 
-// The newest, but now and then the oldest: else it would never run while new ones come without end. By time, not by number:
-// of a tree of small tasks each old one is the root of a large piece, and to begin it early leaves the other pieces standing.
+// The newest, but now and then the oldest: else it would never run while new ones come without end.
 Process* Worker::pick_task() {
   platform::World& world = core_.world();
   while (!tasks_.empty()) {
     const platform::Nanoseconds now = world.last_tick();
-    const std::uint32_t policy = now - oldest_task_at_ >= oldest_task_after ? 1 : 0;
+    const std::uint32_t policy = now - oldest_task_at_ >= patience_of_the_oldest(tasks_) ? 1 : 0;
     const bool from_old_end = world.choose(platform::Choice::which_queue, 2, policy) != 0;
     if (from_old_end) oldest_task_at_ = now;
     const std::uint64_t number = from_old_end ? tasks_.take_oldest() : tasks_.take_newest();
