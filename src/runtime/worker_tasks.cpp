@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Tasks that have not begun: how a worker queues them, picks them, and runs one that is awaited. See task_deque.hpp.
+#include <array>
+
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/worker.hpp"
@@ -12,6 +14,19 @@ namespace {
 // largest piece that has not begun, and each piece that is begun early keeps a stack for each level until the end.
 platform::Nanoseconds patience_of_the_oldest(const TaskDeque& tasks) {
   return tasks.size() <= TaskDeque::few ? 50 * Worker::oldest_task_after : Worker::oldest_task_after;
+}
+
+// Takes all numbers out and adds those again whose tasks still wait. Stale ones collect in the midst when a worker walks through
+// several pieces at the same time: of a thousand entries ten were live. By the owner; thieves miss the numbers meanwhile.
+void drop_all_stale(Core& core, TaskDeque& tasks) noexcept {
+  std::array<std::uint64_t, TaskDeque::capacity> numbers;
+  std::size_t count = 0;
+  while (count < numbers.size()) {
+    const std::uint64_t number = tasks.take_newest();
+    if (number == 0) break;
+    if (is_new_task(core, core.pid_of(number))) numbers[count++] = number;
+  }
+  while (count > 0 && !tasks.full()) tasks.add(numbers[--count]);
 }
 
 }  // namespace
@@ -40,7 +55,7 @@ Process* claim_new_task(Core& core, const Pid& pid) {
 // task is not ours any more; its number may be added all the same.
 void Worker::schedule_task(Process& task) {
   const std::uint64_t number = task.serial.load(std::memory_order_relaxed);
-  if (tasks_.full()) drop_stale_tasks();
+  if (tasks_.full()) drop_all_stale(core_, tasks_);
   std::uint64_t word = head::tag_of(number);
   if (tasks_.full() || !task.head.compare_exchange_strong(word, word | head::waiting, std::memory_order_acq_rel,
                                                           std::memory_order_relaxed)) {
