@@ -184,10 +184,7 @@ class Operations {
   // A copy of the value under a key; of several in a bag the oldest.
   [[nodiscard]] std::optional<Value> lookup(View key) const {
     std::optional<Value> value;
-    see_key(key, [&](const auto& object) {
-      value.emplace(object.value);
-      return false;
-    });
+    see_first(key, [&](const auto& object) { value.emplace(object.value); });
     return value;
   }
   // All objects of a key, in the order of their insertion (ET-036). OTP: lookup/2.
@@ -205,25 +202,19 @@ class Operations {
     requires std::is_base_of_v<V, Value>
   [[nodiscard]] T lookup_element(View key, T V::*field) const {
     std::optional<T> found;
-    see_key(key, [&](const auto& object) {
-      found.emplace(object.value.*field);
-      return false;
-    });
+    see_first(key, [&](const auto& object) { found.emplace(object.value.*field); });
     return must(std::move(found));
   }
   // With a value for a key that is not there.
   template <class T, class V>
     requires std::is_base_of_v<V, Value>
   [[nodiscard]] T lookup_element(View key, T V::*field, std::type_identity_t<T> otherwise) const {
-    see_key(key, [&](const auto& object) {
-      otherwise = object.value.*field;
-      return false;
-    });
+    see_first(key, [&](const auto& object) { otherwise = object.value.*field; });
     return otherwise;
   }
   [[nodiscard]] bool member(View key) const {
     bool found = false;
-    see_key(key, [&](const auto&) { return !(found = true); });
+    see_first(key, [&](const auto&) { found = true; });
     return found;
   }
   // Walks: the first key, and the next to a key, or none at the end. In order for ordered sets, whether the key is
@@ -395,6 +386,15 @@ class Operations {
     return detail::with_probe<Key, Value>(key, std::forward<F>(function));
   }
   template <class F>
+  void see_first(View key, F see) const {
+    probing(key, [&](const detail::Probe& probe) {
+      detail::read_first(ref(), probe, [&](const detail::SharedObject& object) {
+        see(typed(object));
+        return false;
+      });
+    });
+  }
+  template <class F>
   void see_key(View key, F see) const {
     probing(key, [&](const detail::Probe& probe) {
       detail::read_key(ref(), probe, [&](const detail::SharedObject& object) { return see(typed(object)); });
@@ -403,7 +403,7 @@ class Operations {
   [[nodiscard]] detail::ObjectRef find(View key) const {
     detail::ObjectRef found;
     probing(key, [&](const detail::Probe& probe) {
-      detail::read_key(ref(), probe, [&](const detail::SharedObject& object) {
+      detail::read_first(ref(), probe, [&](const detail::SharedObject& object) {
         object.retain();
         found = detail::ObjectRef(&object);
         return false;

@@ -145,6 +145,7 @@ COPPICE_API void set_table_heir(const TableRef& table, std::optional<ets::Heir> 
 COPPICE_API void fix_table(const TableRef& table, bool on);
 
 COPPICE_API void read_key(const TableRef& table, const Probe& key, SeeObject see);
+COPPICE_API void read_first(const TableRef& table, const Probe& key, SeeObject see);  // the oldest of the key
 COPPICE_API void read_all(const TableRef& table, SeeObject see);
 [[nodiscard]] COPPICE_API ObjectRef read_neighbour(const TableRef& table, Neighbour which, const Probe* key);
 // The next objects behind `position` (null: from the start), at most `max`; moves `position`. Empty at the end.

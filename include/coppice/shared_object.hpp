@@ -12,6 +12,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <new>
 #include <string>
@@ -39,6 +40,7 @@ struct ObjectOps {
   int (*compare)(const SharedObject&, const SharedObject&);               // of keys; null: they have no order
   bool (*equal)(const SharedObject&, const SharedObject&);                // of values; null: they cannot be compared
   std::uint64_t (*rank)(const SharedObject&);                             // of the key: rank_key
+  bool exact;                                                             // KeyExact
 };
 
 struct SharedObject {
@@ -49,9 +51,12 @@ struct SharedObject {
   const ObjectOps* ops = nullptr;
 
   void retain() const noexcept { references.fetch_add(1, std::memory_order_relaxed); }
-  // The last one destroys: acquire, so that all other users' reads come before.
+  // The last one destroys: acquire, so that all other users' reads come before. Whoever has the only count need not
+  // lower it: nobody else is there to take another.
   void release() const noexcept {
-    if (references.fetch_sub(1, std::memory_order_acq_rel) == 1) ops->destroy(const_cast<SharedObject*>(this));
+    if (references.load(std::memory_order_acquire) == 1 || references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      ops->destroy(const_cast<SharedObject*>(this));
+    }
   }
 };
 
@@ -105,15 +110,58 @@ concept KeyComparable = requires(const K& a, const K& b) {
   { a == b } -> std::convertible_to<bool>;
 };
 
-// Spreads what std::hash leaves as it is (integers).
+// Keys of which no two have one hash, nor one rank: who has compared those need not compare keys.
+template <class K>
+concept KeyExact = std::is_integral_v<K> && sizeof(K) <= sizeof(std::uint64_t);
+template <class K>
+concept KeyText = std::is_same_v<K, std::string> || std::is_same_v<K, std::string_view>;
+
+// Spreads what std::hash leaves as it is (integers). One to one.
 constexpr std::uint64_t mix_hash(std::uint64_t h) noexcept {
   h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9ULL;
   h = (h ^ (h >> 27)) * 0x94d049bb133111ebULL;
   return h ^ (h >> 31);
 }
+// Of a text: 16 bytes with each multiplication of 64 bits to 128, whose halves are folded together.
+inline std::uint64_t hash_bytes(std::string_view text) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  constexpr std::uint64_t first = 0xa0761d6478bd642fULL;
+  constexpr std::uint64_t second = 0xe7037ed1a0b428dbULL;
+  const auto fold = [](std::uint64_t a, std::uint64_t b) {
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+  };
+  const auto read = [&]<class N>(std::size_t at, N number) -> std::uint64_t {
+    std::memcpy(&number, text.data() + at, sizeof number);
+    return number;
+  };
+  std::uint64_t state = first ^ text.size();
+  std::size_t at = 0;
+  for (; text.size() - at > 16; at += 16) {
+    state = fold(read(at, std::uint64_t{}) ^ second, read(at + 8, std::uint64_t{}) ^ state);
+  }
+  const std::size_t rest = text.size() - at;
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  if (rest >= 8) {
+    a = read(at, std::uint64_t{});
+    b = read(text.size() - 8, std::uint64_t{});
+  } else if (rest >= 4) {
+    a = read(at, std::uint32_t{});
+    b = read(text.size() - 4, std::uint32_t{});
+  } else if (rest > 0) {
+    const auto byte = [&](std::size_t i) -> std::uint64_t { return static_cast<unsigned char>(text[i]); };
+    a = byte(at) << 16 | byte(at + rest / 2) << 8 | byte(text.size() - 1);
+  }
+  return fold(second ^ text.size(), fold(a ^ second, b ^ state));
+}
 template <class K>
 std::uint64_t hash_key(const K& key) {
-  if constexpr (StdHashable<K>) {
+  if constexpr (KeyExact<K>) {
+    return mix_hash(static_cast<std::uint64_t>(key));
+  } else if constexpr (KeyText<K>) {
+    return hash_bytes(key);
+  } else if constexpr (StdHashable<K>) {
     return mix_hash(std::hash<K>{}(key));
   } else if constexpr (ToTerm<K>) {
     return mix_hash(Term(key).hash());
@@ -138,10 +186,10 @@ bool same_key(const A& a, const B& b) {
 // know nothing.
 template <class K>
 constexpr std::uint64_t rank_key(const K& key) noexcept {
-  if constexpr (std::is_integral_v<K> && sizeof(K) <= sizeof(std::uint64_t)) {
+  if constexpr (KeyExact<K>) {
     constexpr std::uint64_t lowest = std::is_signed_v<K> ? std::uint64_t{1} << 63 : 0;
     return static_cast<std::uint64_t>(key) ^ lowest;
-  } else if constexpr (std::is_same_v<K, std::string> || std::is_same_v<K, std::string_view>) {
+  } else if constexpr (KeyText<K>) {
     std::uint64_t rank = 0;
     for (std::size_t i = 0; i < sizeof(rank); ++i) {
       rank = rank << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0);
@@ -159,6 +207,7 @@ struct Probe {
   bool (*matches)(const void* key, const SharedObject& object);
   int (*compare)(const void* key, const SharedObject& object);  // key to object's key; null: they have no order
   std::uint64_t rank = 0;
+  bool exact = false;  // an object of the same hash, or of the same rank, has the key
 };
 
 // What stands for a key of type K in a look-up: a string_view for a string, so that no string is made; else the key.
@@ -174,6 +223,7 @@ decltype(auto) with_probe(const std::type_identity_t<KeyView<K>>& key, F&& funct
                 return same_key(*static_cast<const View*>(k), static_cast<const ObjectOf<K, V>&>(object).key);
               },
               nullptr};
+  probe.exact = KeyExact<K>;
   if constexpr (KeyOrdered<K>) {
     probe.compare = [](const void* k, const SharedObject& object) {
       return compare_keys(*static_cast<const View*>(k), static_cast<const ObjectOf<K, V>&>(object).key);
@@ -198,7 +248,7 @@ struct OpsOf {
   }
   static std::uint64_t rank(const SharedObject& object) { return rank_key(static_cast<const Object&>(object).key); }
   static consteval ObjectOps make() {
-    ObjectOps made{&type_identity<Object>, sizeof(Object), KeyHashable<K>, &destroy, &same, nullptr, nullptr, &rank};
+    ObjectOps made{&type_identity<Object>, sizeof(Object), KeyHashable<K>, &destroy, &same, nullptr, nullptr, &rank, KeyExact<K>};
     if constexpr (KeyOrdered<K>) made.compare = &compare;
     if constexpr (KeyComparable<V>) made.equal = &equal;
     return made;

@@ -15,7 +15,8 @@
 //   publish  store the new root; stamp e = epoch_
 //   advance  g = epoch_; if every slot is 0 or g: epoch_ from g to g + 1
 //   free     if epoch_ >= e + 2
-// All stores and loads named here are sequentially consistent, but for unpin (slot = 0), which is a release.
+// All stores and loads named here are sequentially consistent, but for unpin (slot = 0), which is a release, and for the
+// store of a pin, if advance has a barrier.
 //
 // Why this is right. Let a reader have loaded the old root. In the one order of all these operations its pin comes
 // before that load, the load before the store of the new root (else it would have seen that), the store before the
@@ -24,6 +25,16 @@
 // pin: it sees p, which is not e + 1, and gives up; or it sees what the reader's thread stored later, at the earliest
 // its unpin, whose release it acquires: all that the reader did comes before the advance, and before the freeing, which
 // reads the epoch that the advance wrote.
+//
+// The barrier. A sequentially consistent store waits until all loads before it are done and holds up all behind it: a
+// thread that looks up one key after another waits for each before it begins the next, and half of its time was that.
+// Where the system has membarrier(2), a pin is a release (so that who sees it also sees the pins before it over), which only the compiler keeps before the loads, and advance
+// makes all running threads of the program pass a full barrier between reading g and looking at the slots. For each
+// reader's thread the barrier falls between two of its instructions. Before it the pin: the look sees it. After it the pin, and so
+// the load of the root: that sees every store that came before the barrier, and the store of the new root did, because
+// advance had read e + 1, which was written after the stamp, which came after that store. So the reader has not loaded
+// the old root. Where there is no such call, and under ThreadSanitizer, which knows nothing of it, pins are
+// sequentially consistent.
 //
 // No reader writes a line that another one reads. No fences: ThreadSanitizer understands all of it.
 //
@@ -80,8 +91,10 @@ class Epochs {
   static constexpr std::size_t foreign_slots = 64;
 
   [[nodiscard]] Slot& take_foreign_slot() noexcept;
+  [[nodiscard]] bool holds_up(std::uint64_t epoch) const noexcept;
 
   const std::uint32_t creation_;
+  const bool barrier_;  // advance has one
   const std::size_t workers_;
   std::unique_ptr<Slot[]> slots_;                    // the workers', then those for foreign threads
   std::atomic<std::size_t> foreign_used_{0};         // foreign slots from here on were never taken

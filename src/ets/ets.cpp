@@ -131,7 +131,7 @@ Probe probe_for(const SharedObject& object) {
             const auto& mine = *static_cast<const SharedObject*>(key);
             return mine.ops->compare(mine, other);
           },
-          object.ops->rank(object)};
+          object.ops->rank(object), object.ops->exact};
 }
 
 void put_object(const TableState& table, SharedStore::Writer& writer, ObjectRef object) {
@@ -221,6 +221,11 @@ void check_may_write(const TableRef& ref) { (void)keep(ref, Need::write); }
 void read_key(const TableRef& ref, const Probe& key, SeeObject see) {
   const Access table(ref, Need::read);
   table->store.view().for_key(key, see);
+}
+
+void read_first(const TableRef& ref, const Probe& key, SeeObject see) {
+  const Access table(ref, Need::read);
+  if (const SharedObject* found = table->store.find(key)) (void)see(*found);
 }
 
 void read_all(const TableRef& ref, SeeObject see) {

@@ -11,25 +11,39 @@ std::size_t bytes_of(Link link) noexcept {
   switch (kind_of(link)) {
     case kind_tree: return sizeof(TreeNode);
     case kind_page: return Page::bytes(page_of(link).count, page_of(link).inner);
-    default: return Branch::bytes(branch_of(link).count());
+    case kind_directory: return Directory::bytes(directory_of(link).depth);
+    case kind_pending: return sizeof(Pending);
+    default: return segment_of(link).bytes();
   }
 }
 
-Link new_branch(std::uint32_t bitmap, Link kind, const Link* children) {
-  const auto count = static_cast<std::uint32_t>(std::popcount(bitmap));
-  auto* branch = ::new (detail::allocate_node(Branch::bytes(count))) Branch{bitmap, 0};
-  for (std::uint32_t i = 0; i < count; ++i) ::new (branch->children() + i) Slot(children[i]);
-  return reinterpret_cast<Link>(branch) | kind;
+constexpr auto line = std::align_val_t{64};
+
+void free_segment(Segment& segment) noexcept {
+  for (std::size_t i = 0; i < segment.count(); ++i) {
+    Link overflow = load(segment.buckets()[i].slots.back());
+    while (kind_of(overflow) == kind_overflow) {
+      Bucket& bucket = overflow_of(overflow);
+      overflow = load(bucket.slots.back());
+      ::operator delete(&bucket, line);
+    }
+  }
+  ::operator delete(&segment, line);
+}
+
+// The leaves of a bucket and of its overflows.
+void free_leaves(const Bucket& bucket) noexcept {
+  for (const Slot& slot : bucket.slots) {
+    const Link link = load(slot);
+    if (kind_of(link) == kind_overflow) return free_leaves(overflow_of(link));
+    Change::free_all(link);
+  }
 }
 
 }  // namespace
 
 std::uint32_t& Change::mark_of(Link node) noexcept {
-  switch (kind_of(node)) {
-    case kind_tree: return tree_of(node)->mark;
-    case kind_page: return page_of(node).mark;
-    default: return branch_of(node).mark;
-  }
+  return kind_of(node) == kind_tree ? tree_of(node)->mark : page_of(node).mark;
 }
 
 Change::~Change() {
@@ -64,16 +78,6 @@ const TreeNode* Change::make_tree(const TreeNode* left, const SharedObject* obje
   const auto* node = ::new (detail::allocate_node(sizeof(TreeNode))) TreeNode{left, right, object, height, 0};
   note(link_to(node));
   return node;
-}
-
-Link Change::make_branch(std::uint32_t bitmap, const Link* children) {
-  make_room();
-  return note(new_branch(bitmap, kind_branch, children));
-}
-
-Link Change::make_fan(const Link* children) {
-  make_room();
-  return note(new_branch(~std::uint32_t{0}, kind_fan, children));
 }
 
 Link Change::make_page(std::uint32_t count, const std::uint64_t* ranks, const Link* objects, const Link* children) {
@@ -120,7 +124,9 @@ void Change::commit() noexcept {
 // -- freeing
 
 void Change::free_node(Link node) noexcept {
-  detail::free_node(reinterpret_cast<void*>(node & ~kind_bits), bytes_of(node));
+  if (kind_of(node) == kind_segment) return free_segment(segment_of(node));
+  if (kind_of(node) == kind_directory) return ::operator delete(node_of<void>(node));
+  detail::free_node(node_of<void>(node), bytes_of(node));
 }
 
 void Change::free_all(Link root) noexcept {
@@ -140,10 +146,17 @@ void Change::free_all(Link root) noexcept {
       for (std::uint32_t i = 0; page.inner && i <= page.count; ++i) free_all(load(page.children()[i]));
       break;
     }
+    case kind_directory: {
+      const Directory& directory = directory_of(root);
+      Link last = no_link;  // entries of one segment stand together
+      for (std::size_t i = 0; i < directory.count(); ++i) {
+        if (const Link segment = load(directory.entries()[i]); segment != last) free_all(last = segment);
+      }
+      break;
+    }
     default: {
-      const Branch& branch = branch_of(root);
-      const std::uint32_t count = branch.count();
-      for (std::uint32_t i = 0; i < count; ++i) free_all(load(branch.children()[i]));
+      const Segment& segment = segment_of(root);
+      for (std::size_t i = 0; i < segment.count(); ++i) free_leaves(segment.buckets()[i]);
     }
   }
   free_node(root);

@@ -5,20 +5,27 @@
 // A link is a pointer to a node or to an object, with its kind in the low bits. What a node holds is fixed when it is
 // published, but for its slots: links that a writer may store anew while others read.
 //
-//   Branch    a node of a trie: up to 32 children. Its bitmap tells which there are; in a fan, as a branch is called
-//             that has room for all 32, any child may also be nothing.
-//   TreeNode  a node of the tree of those objects that have one hash. No slot: it never changes.
-//   Page      a node of the tree of an ordered table: up to 31 objects in order, with their ranks, and the pages
-//             between them.
+//   Directory  of a hashed table: for each value of the first bits of a hash the segment where such objects stand.
+//   Segment    up to 64 buckets of one cache line each. Which one is told by the next bits of the hash.
+//   Bucket     eight slots for leaves, in no order. A bucket that is full has more of them in an overflow bucket, to
+//              which its last slot then leads.
+//   leaf       all objects of one hash: one object, or a tree of several.
+//   TreeNode   a node of the tree of those objects that have one hash. No slot: it never changes.
+//   Pending    stands in the place of a leaf while several are exchanged together: the old and the new one.
+//   Page       a node of the tree of an ordered table: up to 31 objects in order, with their ranks, and the pages
+//              between them.
 //
-// Who may touch what. Readers load slots, within a pin (epochs.hpp). Writers store to them, and touch `mark`, under the
-// locks of the store (shared_store.hpp). All loads and stores of slots that readers can reach are sequentially
-// consistent: epochs.hpp asks for it, and a load acquires what was behind the link when it was stored.
+// The upper 16 bits of a link are free: addresses have 48. The link of a leaf in a bucket has some bits of its hash
+// there, its tag, so that a search touches no object but, one time in 4000, the right one. The link of a segment has
+// the two shifts that make the index of a bucket out of a hash: the segment's own first line need not be read.
+//
+// Who may touch what. Readers load slots, within a pin (epochs.hpp). Writers store to them, and touch `mark` and
+// `leaves`, under the locks of the store (shared_store.hpp). All loads and stores of slots that readers can reach are
+// sequentially consistent: epochs.hpp asks for it, and a load acquires what was behind the link when it was stored.
 #pragma once
 
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -33,15 +40,20 @@ using detail::SharedObject;
 
 using Link = std::uintptr_t;
 using Slot = std::atomic<Link>;
-static_assert(sizeof(Slot) == sizeof(Link) && Slot::is_always_lock_free);
+static_assert(sizeof(Slot) == sizeof(Link) && Slot::is_always_lock_free && sizeof(Link) == 8);
 
 inline constexpr Link no_link = 0;
 inline constexpr Link kind_bits = 7;
 inline constexpr Link kind_object = 0;  // also of no_link
-inline constexpr Link kind_branch = 1;
-inline constexpr Link kind_fan = 2;
+inline constexpr Link kind_overflow = 1;
+inline constexpr Link kind_segment = 2;
 inline constexpr Link kind_tree = 3;
 inline constexpr Link kind_page = 4;
+inline constexpr Link kind_directory = 5;
+inline constexpr Link kind_pending = 6;
+
+inline constexpr int tag_shift = 48;
+inline constexpr Link address_bits = (Link{1} << tag_shift) - 1 - kind_bits;
 
 struct TreeNode {
   const TreeNode* left;
@@ -51,14 +63,41 @@ struct TreeNode {
   mutable std::uint32_t mark;
 };
 
-struct Branch {
-  std::uint32_t bitmap;  // of a fan: all ones
-  mutable std::uint32_t mark;
-  [[nodiscard]] Slot* children() const noexcept {
-    return reinterpret_cast<Slot*>(const_cast<Branch*>(this) + 1);
+struct alignas(64) Bucket {
+  std::array<Slot, 8> slots{};
+};
+static_assert(sizeof(Bucket) == 64);
+
+struct alignas(64) Segment {
+  std::uint32_t leaves = 0;
+  std::uint8_t depth = 0;   // how many first bits the hashes in it have in common
+  std::uint8_t bits = 0;    // it has 2^bits buckets
+  std::uint64_t born = 0;   // the generation (shared_store.hpp)
+  std::size_t overflows = 0;  // overflow buckets: they go with it
+  [[nodiscard]] Bucket* buckets() const noexcept { return reinterpret_cast<Bucket*>(const_cast<Segment*>(this) + 1); }
+  [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << bits; }
+  [[nodiscard]] std::size_t bytes() const noexcept { return sizeof(Segment) + (count() + overflows) * sizeof(Bucket); }
+};
+static_assert(sizeof(Segment) == 64);
+
+struct Directory {
+  const std::uint64_t depth;  // it has 2^depth entries, at least 16
+  mutable std::atomic<std::uint64_t> segments{0};  // to which they lead
+  [[nodiscard]] Slot* entries() const noexcept { return reinterpret_cast<Slot*>(const_cast<Directory*>(this) + 1); }
+  [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << depth; }
+  [[nodiscard]] std::size_t index(std::uint64_t hash) const noexcept { return hash >> (64 - depth); }
+  [[nodiscard]] static std::size_t bytes(std::uint64_t depth) noexcept {
+    return 2 * sizeof(std::uint64_t) + (sizeof(Slot) << depth);
   }
-  [[nodiscard]] std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(std::popcount(bitmap)); }
-  [[nodiscard]] static std::size_t bytes(std::uint32_t count) noexcept { return sizeof(Branch) + count * sizeof(Slot); }
+};
+
+// The old leaf and the new one. Which of them it is, all pendings of one commit learn from the first of them.
+struct Pending {
+  std::uint64_t hash;
+  Link before;
+  Link after;            // written by its writer as long as it is not committed, and not read by others
+  const Pending* first;
+  mutable std::atomic<bool> committed{false};
 };
 
 struct Page {
@@ -74,27 +113,28 @@ struct Page {
     return sizeof(Page) + count * (sizeof(std::uint64_t) + sizeof(Slot)) + (inner ? (count + 1) * sizeof(Slot) : 0);
   }
 };
-static_assert(sizeof(Branch) == 8 && sizeof(Page) == 8);
+static_assert(sizeof(Directory) == 16 && sizeof(Page) == 8);
 
 [[nodiscard]] inline Link kind_of(Link link) noexcept { return link & kind_bits; }
-[[nodiscard]] inline bool is_branch(Link link) noexcept {
-  return kind_of(link) == kind_branch || kind_of(link) == kind_fan;
+[[nodiscard]] inline Link untagged(Link link) noexcept { return link & (address_bits | kind_bits); }
+template <class Node>
+[[nodiscard]] Node* node_of(Link link) noexcept {
+  return reinterpret_cast<Node*>(link & address_bits);
 }
-[[nodiscard]] inline const SharedObject* object_of(Link link) noexcept {
-  return reinterpret_cast<const SharedObject*>(link);
-}
-[[nodiscard]] inline const TreeNode* tree_of(Link link) noexcept {
-  return reinterpret_cast<const TreeNode*>(link & ~kind_bits);
-}
-[[nodiscard]] inline const Branch& branch_of(Link link) noexcept {
-  return *reinterpret_cast<const Branch*>(link & ~kind_bits);
-}
-[[nodiscard]] inline const Page& page_of(Link link) noexcept {
-  return *reinterpret_cast<const Page*>(link & ~kind_bits);
-}
+[[nodiscard]] inline const SharedObject* object_of(Link link) noexcept { return node_of<const SharedObject>(link); }
+[[nodiscard]] inline const TreeNode* tree_of(Link link) noexcept { return node_of<const TreeNode>(link); }
+[[nodiscard]] inline const Page& page_of(Link link) noexcept { return *node_of<const Page>(link); }
+[[nodiscard]] inline Segment& segment_of(Link link) noexcept { return *node_of<Segment>(link); }
+[[nodiscard]] inline Bucket& overflow_of(Link link) noexcept { return *node_of<Bucket>(link); }
+[[nodiscard]] inline const Directory& directory_of(Link link) noexcept { return *node_of<const Directory>(link); }
+[[nodiscard]] inline Pending& pending_of(Link link) noexcept { return *node_of<Pending>(link); }
 [[nodiscard]] inline Link link_to(const SharedObject* object) noexcept { return reinterpret_cast<Link>(object); }
 [[nodiscard]] inline Link link_to(const TreeNode* node) noexcept {
   return node == nullptr ? no_link : reinterpret_cast<Link>(node) | kind_tree;
+}
+// Has the object the key? Its hash is that of the key.
+[[nodiscard]] inline bool matches(const Probe& probe, const SharedObject& object) {
+  return probe.exact || probe.matches(probe.key, object);
 }
 [[nodiscard]] inline Link load(const Slot& slot) noexcept { return slot.load(std::memory_order_seq_cst); }
 
@@ -144,8 +184,6 @@ class Change {
   ~Change();
 
   const TreeNode* make_tree(const TreeNode* left, const SharedObject* object, const TreeNode* right);
-  Link make_branch(std::uint32_t bitmap, const Link* children);
-  Link make_fan(const Link* children);  // 32 of them
   Link make_page(std::uint32_t count, const std::uint64_t* ranks, const Link* objects, const Link* children);
 
   // The node is not part of the new structure. It may be read until the end of the step.

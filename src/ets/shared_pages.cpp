@@ -20,7 +20,7 @@ const SharedObject& object_at(const Page& page, std::uint32_t index) noexcept {
 }
 
 template <class Compare>
-Spot spot_in(const Page& page, std::uint64_t rank, Compare compare) {
+Spot spot_in(const Page& page, std::uint64_t rank, bool exact, Compare compare) {
   const std::uint64_t* ranks = page.ranks();
   const std::uint64_t* base = ranks;
   for (std::uint32_t length = page.count; length > 1;) {
@@ -29,6 +29,7 @@ Spot spot_in(const Page& page, std::uint64_t rank, Compare compare) {
     length -= half;
   }
   auto low = static_cast<std::uint32_t>(base - ranks) + (*base < rank ? 1 : 0);
+  if (exact) return {low, low < page.count && ranks[low] == rank};
   std::uint32_t high = low;
   while (high < page.count && ranks[high] == rank) ++high;
   while (low < high) {
@@ -62,7 +63,7 @@ const SharedObject* find(Link root, const Probe& probe) {
     prefetch(root);
     const Page& page = page_of(root);
     const Spot spot =
-        spot_in(page, probe.rank, [&](const SharedObject& object) { return probe.compare(probe.key, object); });
+        spot_in(page, probe.rank, probe.exact, [&](const SharedObject& object) { return probe.compare(probe.key, object); });
     if (spot.equal) return &object_at(page, spot.index);
     root = child_of(page, spot.index);
   }
@@ -87,7 +88,7 @@ const SharedObject* after(Link root, const Position& position) {
   const SharedObject* best = nullptr;
   while (root != no_link) {
     const Page& page = page_of(root);
-    const Spot spot = spot_in(page, position.rank, position.compare);
+    const Spot spot = spot_in(page, position.rank, position.exact, position.compare);
     const std::uint32_t index = spot.index + (spot.equal ? 1 : 0);
     if (index < page.count) best = &object_at(page, index);
     root = child_of(page, index);
@@ -99,7 +100,7 @@ const SharedObject* before(Link root, const Position& position) {
   const SharedObject* best = nullptr;
   while (root != no_link) {
     const Page& page = page_of(root);
-    const Spot spot = spot_in(page, position.rank, position.compare);
+    const Spot spot = spot_in(page, position.rank, position.exact, position.compare);
     if (spot.index > 0) best = &object_at(page, spot.index - 1);
     root = child_of(page, spot.index);
   }
@@ -191,7 +192,7 @@ Path path_to(Slot& root, const SharedObject& object) {
   for (Link link = load(root); link != no_link;) {
     const Page& page = page_of(link);
     const Spot spot =
-        spot_in(page, rank, [&](const SharedObject& other) { return object.ops->compare(object, other); });
+        spot_in(page, rank, object.ops->exact, [&](const SharedObject& other) { return object.ops->compare(object, other); });
     path.steps[path.depth++] = {slot, link, spot.index};
     path.equal = spot.equal;
     if (spot.equal || !page.inner) break;

@@ -18,6 +18,7 @@ namespace coppice::otp::pages {
 struct Position {
   std::uint64_t rank;
   FunctionRef<int(const SharedObject&)> compare;
+  bool exact = false;  // the rank alone tells
 };
 
 [[nodiscard]] const SharedObject* find(Link root, const Probe& probe);

@@ -9,9 +9,8 @@
 namespace coppice::otp {
 namespace {
 
-constexpr std::size_t retired_max = 8;   // of a stripe, before a writer tries to free some
-constexpr std::size_t retired_many = 64;  // then all are freed that can be
-constexpr std::uint32_t patience = 8;    // writers that find nothing to free, before one tries to advance the epoch
+constexpr std::size_t retired_max = 32;   // of a stripe, before a writer tries to free them
+constexpr std::uint32_t patience = 128;   // writers that find nothing to free, before one tries to advance the epoch
 constexpr int spins_before_sleep = 64;
 
 // A writer holds a stripe for less time than it takes to put a thread to sleep.
@@ -27,18 +26,19 @@ void lock(std::mutex& mutex) {
   mutex.lock();
 }
 
+void add(std::atomic<std::size_t>& sum, std::ptrdiff_t change) noexcept {
+  sum.store(sum.load(std::memory_order_relaxed) + static_cast<std::size_t>(change), std::memory_order_relaxed);
+}
+
 pages::Position position_of(const SharedObject& object, FunctionRef<int(const SharedObject&)> compare) {
-  return {object.ops->rank(object), compare};
+  return {object.ops->rank(object), compare, object.ops->exact};
 }
 
 }  // namespace
 
 SharedStore::SharedStore(std::shared_ptr<Epochs> epochs, bool by_key)
     : epochs_(std::move(epochs)), by_key_(by_key), stripes_(std::make_unique<Stripe[]>(by_key ? 1 : stripe_max)) {
-  if (by_key) return;
-  Change change;
-  root_.store(trie::make_top(change), std::memory_order_seq_cst);
-  change.commit();
+  if (!by_key) root_.store(buckets::make_directory(buckets::depth_min), std::memory_order_seq_cst);
 }
 
 SharedStore::~SharedStore() {
@@ -94,6 +94,21 @@ void SharedStore::collect() noexcept {
   for (const Retired& one : over) free(one);
 }
 
+// After a writer of one hash, who has not all locks. If memory is short it stays as it is.
+void SharedStore::double_directory() noexcept {
+  lock_all();
+  Stripe& stripe = stripes_[0];
+  try {
+    stripe.retired.make_room(1);
+    buckets::Builder builder(root_, true, generation_, 0);
+    builder.double_directory();
+    if (builder.replaced().size() != 0) stripe.retired.push({builder.replaced()[0], epochs_->stamp(), false});
+    add(stripe.bytes, builder.bytes());
+  } catch (const std::bad_alloc&) {
+  }
+  unlock_all();
+}
+
 // -- readers ----------------------------------------------------------------------------------------------------------
 
 SharedStore::View SharedStore::view() const noexcept { return {load(root_), by_key_}; }
@@ -110,24 +125,42 @@ std::size_t SharedStore::bytes() const noexcept {
   return sum;
 }
 
+void SharedStore::lock_all() {
+  for (std::size_t i = 0; i < stripe_count(); ++i) lock(stripes_[i].mutex);
+}
+void SharedStore::unlock_all() noexcept {
+  for (std::size_t i = stripe_count(); i-- > 0;) stripes_[i].mutex.unlock();
+}
+
 // A writer that locks a stripe after the snapshot had it sees the count; one that had it before has made its store. The
 // decrement is a release, and the writers' load of the count an acquire: what the snapshot reads it has read by then.
 SharedStore::Snapshot::Snapshot(SharedStore& store) : store_(store) {
   store.snapshots_.fetch_add(1, std::memory_order_seq_cst);
-  for (std::size_t i = 0; i < store.stripe_count(); ++i) {
-    lock(store.stripes_[i].mutex);
-    store.stripes_[i].mutex.unlock();
-  }
+  store.lock_all();
+  ++store.generation_;
   root_ = load(store.root_);
+  try {
+    if (!store.by_key_) root_ = buckets::copy_directory(root_);
+  } catch (...) {
+    store.unlock_all();
+    store.snapshots_.fetch_sub(1, std::memory_order_release);
+    throw;
+  }
+  store.unlock_all();
+}
+
+SharedStore::Snapshot::~Snapshot() {
+  if (!store_.by_key_) Change::free_node(root_);
+  store_.snapshots_.fetch_sub(1, std::memory_order_release);
 }
 
 const SharedObject* SharedStore::View::find(const Probe& probe) const {
-  return by_key_ ? pages::find(root_, probe) : trie::find(root_, probe);
+  return by_key_ ? pages::find(root_, probe) : leaf::find(leaf(probe.hash), probe);
 }
 
 void SharedStore::View::for_key(const Probe& probe, FunctionRef<bool(const SharedObject&)> see) const {
   if (!by_key_) {
-    trie::for_key(root_, probe, see);
+    (void)leaf::for_key(leaf(probe.hash), probe, see);
   } else if (const SharedObject* object = pages::find(root_, probe)) {
     see(*object);
   }
@@ -137,15 +170,15 @@ void SharedStore::View::for_each(FunctionRef<bool(const SharedObject&)> see) con
   if (by_key_) {
     pages::for_each(root_, see);
   } else {
-    trie::for_each(root_, see);
+    buckets::for_each(root_, see);
   }
 }
 
-const SharedObject* SharedStore::View::first() const { return by_key_ ? pages::first(root_) : trie::first(root_); }
+const SharedObject* SharedStore::View::first() const { return by_key_ ? pages::first(root_) : buckets::first(root_, own_); }
 const SharedObject* SharedStore::View::last() const { return by_key_ ? pages::last(root_) : first(); }
 
 const SharedObject* SharedStore::View::after(const SharedObject& object) const {
-  if (!by_key_) return trie::after(root_, object.hash, object.sequence);
+  if (!by_key_) return buckets::after(root_, object.hash, object.sequence, own_);
   const auto compare = [&](const SharedObject& other) { return object.ops->compare(object, other); };
   return pages::after(root_, position_of(object, compare));
 }
@@ -155,60 +188,57 @@ const SharedObject* SharedStore::View::before(const SharedObject& object) const 
   return pages::before(root_, position_of(object, compare));
 }
 const SharedObject* SharedStore::View::after_hash(std::uint64_t hash) const {
-  return trie::after(root_, hash, ~std::uint64_t{0});
+  return buckets::after(root_, hash, ~std::uint64_t{0}, own_);
 }
 const SharedObject* SharedStore::View::after(const Probe& key) const {
   const auto compare = [&](const SharedObject& other) { return key.compare(key.key, other); };
-  return pages::after(root_, {key.rank, compare});
+  return pages::after(root_, {key.rank, compare, key.exact});
 }
 const SharedObject* SharedStore::View::before(const Probe& key) const {
   const auto compare = [&](const SharedObject& other) { return key.compare(key.key, other); };
-  return pages::before(root_, {key.rank, compare});
+  return pages::before(root_, {key.rank, compare, key.exact});
 }
 
 // -- Writer -----------------------------------------------------------------------------------------------------------
 
 SharedStore::Writer::Writer(SharedStore& store) : store_(store), whole_(true), stripe_(&store.stripes_[0]) {
-  lock_all();
+  store_.lock_all();
+  begin();
 }
 
 SharedStore::Writer::Writer(SharedStore& store, std::uint64_t hash)
     : store_(store), whole_(false), stripe_(&store.stripe_of(hash)), hash_(hash) {
   lock(stripe_->mutex);
-  if (store.snapshots_.load(std::memory_order_seq_cst) != 0) {
-    stripe_->mutex.unlock();
-    whole_ = true;
-    lock_all();
-    return;
-  }
-  locked_ = true;
-  if (store.by_key_) {
-    root_ = load(store.root_);
-  } else {
-    place_ = trie::find_place(store.root_, hash);
-    root_ = trie::leaf_in(place_, hash);
-  }
+  if (store.by_key_ && store.snapshots_.load(std::memory_order_seq_cst) != 0) whole_ = true;  // it is the only stripe
+  begin();
 }
 
-void SharedStore::Writer::lock_all() {
-  for (std::size_t i = 0; i < store_.stripe_count(); ++i) lock(store_.stripes_[i].mutex);
+void SharedStore::Writer::begin() {
   locked_ = true;
   root_ = load(store_.root_);
+  if (store_.by_key_) return;
+  const bool snapshot = store_.snapshots_.load(std::memory_order_seq_cst) != 0;
+  builder_.emplace(store_.root_, whole_, store_.generation_, snapshot ? store_.generation_ : 0);
+  if (!whole_) root_ = buckets::leaf_of(root_, hash_, true);
 }
 
 void SharedStore::Writer::unlock() noexcept {
   if (!locked_) return;
   locked_ = false;
   if (!whole_) return stripe_->mutex.unlock();
-  for (std::size_t i = store_.stripe_count(); i-- > 0;) store_.stripes_[i].mutex.unlock();
+  store_.unlock_all();
 }
 
 // What was not committed goes: fresh nodes with the change, objects here. Destructors of users run after the locks were
 // released.
 SharedStore::Writer::~Writer() {
-  unlock();
+  if (locked_) {
+    settle(false);
+    retire_all();
+    unlock();
+    if (clear_) Change::free_node(root_);
+  }
   for (std::size_t i = 0; i < added_.size(); ++i) object_of(added_[i])->release();
-  for (std::size_t i = 0; i < few_; ++i) SharedStore::free(few_over_[i]);
   for (const Retired& one : over_) SharedStore::free(one);
 }
 
@@ -216,6 +246,11 @@ SharedObject& SharedStore::Writer::take(ObjectRef object) {
   added_.make_room();
   added_.push(link_to(object.forget()));
   return const_cast<SharedObject&>(*object_of(added_[added_.size() - 1]));
+}
+
+void SharedStore::Writer::count(std::ptrdiff_t objects, const SharedObject& object) noexcept {
+  grown_ += objects;
+  object_bytes_ += objects * static_cast<std::ptrdiff_t>(object.ops->size);
 }
 
 void SharedStore::Writer::step(Swap swap) noexcept {
@@ -226,6 +261,42 @@ void SharedStore::Writer::step(Swap swap) noexcept {
   }
 }
 
+// What is pending is retired with the rest, whatever becomes of it: there is always room for that.
+void SharedStore::Writer::set_leaf(std::uint64_t hash, Link leaf) {
+  if (!whole_) {
+    root_ = leaf;
+    return;
+  }
+  pending_.make_room();
+  stripe_->retired.make_room(2 * pending_.size() + builder_->replaced().size() + 8);
+  buckets::Builder::Spot spot = builder_->find(hash);
+  const Link before = spot.slot == nullptr ? no_link : untagged(load(*spot.slot));
+  if (kind_of(before) == kind_pending) {
+    pending_of(before).after = leaf;
+    return;
+  }
+  if (spot.slot == nullptr) spot = builder_->room_for(hash);
+  const Pending* first = pending_.size() == 0 ? nullptr : &pending_of(pending_[0]);
+  auto* pending = ::new (detail::allocate_node(sizeof(Pending))) Pending{hash, before, leaf, first};
+  if (first == nullptr) pending->first = pending;
+  pending_.push(reinterpret_cast<Link>(pending) | kind_pending);
+  spot.slot->store(pending_[pending_.size() - 1] | buckets::tag_of(hash), std::memory_order_seq_cst);
+  if (before == no_link) ++spot.segment->leaves;
+}
+
+// Leaves in the place of what is pending. Their segments are no snapshot's any more: nothing is allocated.
+void SharedStore::Writer::settle(bool committed) noexcept {
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    const Pending& pending = pending_of(pending_[i]);
+    const Link leaf = committed ? pending.after : pending.before;
+    const buckets::Builder::Spot spot = builder_->find(pending.hash);
+    spot.slot->store(leaf == no_link ? no_link : leaf | buckets::tag_of(pending.hash), std::memory_order_seq_cst);
+    if (leaf != no_link) continue;
+    --spot.segment->leaves;
+    builder_->left(spot, pending.hash);
+  }
+}
+
 void SharedStore::Writer::insert(ObjectRef object) {
   SharedObject& fresh = take(std::move(object));
   fresh.sequence = ++store_.stripe_of(fresh.hash).sequence;
@@ -233,11 +304,10 @@ void SharedStore::Writer::insert(ObjectRef object) {
     Slot root(root_);
     step(pages::insert(change_, whole_ ? root : store_.root_, &fresh, how()));
   } else {
-    root_ = trie::insert(change_, root_, &fresh);
+    set_leaf(fresh.hash, leaf::insert(change_, view().leaf(fresh.hash), &fresh));
   }
   change_.end_step();
-  ++grown_;
-  object_bytes_ += static_cast<std::ptrdiff_t>(fresh.ops->size);
+  count(1, fresh);
 }
 
 void SharedStore::Writer::remove(const SharedObject& object) {
@@ -246,11 +316,10 @@ void SharedStore::Writer::remove(const SharedObject& object) {
     Slot root(root_);
     step(pages::remove(change_, whole_ ? root : store_.root_, object, how()));
   } else {
-    root_ = trie::remove(change_, root_, object);
+    set_leaf(object.hash, leaf::remove(change_, view().leaf(object.hash), object));
   }
   change_.end_step();
-  --grown_;
-  object_bytes_ -= static_cast<std::ptrdiff_t>(object.ops->size);
+  count(-1, object);
 }
 
 void SharedStore::Writer::exchange(const SharedObject& old, ObjectRef object) {
@@ -261,34 +330,51 @@ void SharedStore::Writer::exchange(const SharedObject& old, ObjectRef object) {
     Slot root(root_);
     step(pages::exchange(change_, whole_ ? root : store_.root_, old, &fresh, how()));
   } else {
-    root_ = trie::exchange(change_, root_, old, &fresh);
+    set_leaf(old.hash, leaf::exchange(change_, view().leaf(old.hash), old, &fresh));
   }
   change_.end_step();
 }
 
 void SharedStore::Writer::clear() {
+  cleared_ = std::exchange(root_, store_.by_key_ ? no_link : buckets::make_directory(buckets::depth_min));
   clear_ = true;
-  cleared_ = std::exchange(root_, store_.by_key_ ? no_link : trie::make_top(change_));
+}
+
+// Of one hash: the store with which the leaf stands in its place. Nothing that readers see has changed before it.
+Swap SharedStore::Writer::place_leaf() {
+  if (added_.size() + removed_.size() == 0) return {};
+  stripe_->retired.make_room(change_.replaced().size() + removed_.size() + 16);
+  buckets::Builder::Spot spot = builder_->find(hash_);
+  if (spot.slot == nullptr && root_ != no_link) {
+    spot = builder_->room_for(hash_);
+    ++spot.segment->leaves;
+  } else if (root_ == no_link) {
+    --spot.segment->leaves;
+  }
+  spot_ = spot;
+  return {spot.slot, root_ == no_link ? no_link : root_ | buckets::tag_of(hash_)};
 }
 
 void SharedStore::Writer::commit() {
-  if (whole_) {
+  if (store_.by_key_) {
+    publish(whole_ ? Swap{&store_.root_, root_} : swap_);
+  } else if (!whole_) {
+    publish(place_leaf());
+  } else if (clear_) {
     publish({&store_.root_, root_});
-  } else if (store_.by_key_) {
-    publish(swap_);
-  } else {
-    publish(added_.size() + removed_.size() == 0 ? Swap{} : trie::put(change_, place_, hash_, root_));
+  } else if (pending_.size() != 0) {
+    publish({});
   }
+  const bool grows = builder_ && builder_->wants_directory() && !whole_;
   unlock();
+  if (grows) store_.double_directory();
 }
 
-// The same object may be added and removed: then readers have never seen it, and it is retired all the same.
-void SharedStore::Writer::publish(Swap swap) {
-  if (swap.slot == nullptr) return;
-  // Everything that can fail comes first.
-  const Links& replaced = change_.replaced();
-  RetiredQueue& retired = stripe_->retired;
-  retired.make_room(replaced.size() + removed_.size() + 1);
+// Everything that can fail. The same object may be added and removed: then readers have never seen it, and it is
+// retired all the same.
+void SharedStore::Writer::prepare() {
+  stripe_->retired.make_room(change_.replaced().size() + removed_.size() + 2 * pending_.size() + 1 +
+                             (builder_ ? builder_->replaced().size() : 0));
   for (std::size_t i = 0; i < removed_.size(); ++i) {
     object_of(removed_[i])->removed.store(true, std::memory_order_release);
   }
@@ -299,15 +385,24 @@ void SharedStore::Writer::publish(Swap swap) {
     });
   }
   change_.commit();
-  swap.slot->store(swap.value, std::memory_order_seq_cst);
+}
+
+void SharedStore::Writer::publish(Swap swap) {
+  if (swap.slot == nullptr && pending_.size() == 0) return;
+  prepare();
+  if (swap.slot != nullptr) {
+    swap.slot->store(swap.value, std::memory_order_seq_cst);
+    if (spot_.slot != nullptr && swap.value == no_link) builder_->left(spot_, hash_);
+  } else {
+    pending_of(pending_[0]).committed.store(true, std::memory_order_seq_cst);
+    settle(true);
+  }
   const std::uint64_t stamp = store_.epochs_->stamp();
-  for (std::size_t i = 0; i < replaced.size(); ++i) retired.push({replaced[i], stamp, false});
-  for (std::size_t i = 0; i < removed_.size(); ++i) retired.push({removed_[i], stamp, false});
-  if (cleared_ != no_link) retired.push({cleared_, stamp, true});
+  const Links& replaced = change_.replaced();
+  for (std::size_t i = 0; i < replaced.size(); ++i) retire(replaced[i], stamp);
+  for (std::size_t i = 0; i < removed_.size(); ++i) retire(removed_[i], stamp);
+  if (cleared_ != no_link) stripe_->retired.push({cleared_, stamp, true});
   added_.clear();  // their counts are the table's now
-  const auto add = [](std::atomic<std::size_t>& sum, std::ptrdiff_t change) {
-    sum.store(sum.load(std::memory_order_relaxed) + static_cast<std::size_t>(change), std::memory_order_relaxed);
-  };
   if (clear_) {
     for (std::size_t i = 0; i < store_.stripe_count(); ++i) {
       store_.stripes_[i].size.store(0, std::memory_order_relaxed);
@@ -317,10 +412,21 @@ void SharedStore::Writer::publish(Swap swap) {
     add(stripe_->size, grown_);
     add(stripe_->bytes, change_.bytes() + object_bytes_);
   }
+  retire_all();
   take_over();
 }
 
-// A few are freed at a time, so that their memory is used again while it is still in the cache.
+// By hash: the nodes that have served, whether anything was committed or not.
+void SharedStore::Writer::retire_all() noexcept {
+  if (!builder_) return;
+  const std::uint64_t stamp = store_.epochs_->stamp();
+  for (std::size_t i = 0; i < builder_->replaced().size(); ++i) retire(builder_->replaced()[i], stamp);
+  for (std::size_t i = 0; i < pending_.size(); ++i) retire(pending_[i], stamp);
+  if (!clear_) add(stripe_->bytes, builder_->bytes());
+  builder_->replaced().clear();
+  pending_.clear();
+}
+
 void SharedStore::Writer::take_over() {
   Epochs& epochs = *store_.epochs_;
   RetiredQueue& retired = stripe_->retired;
@@ -331,10 +437,7 @@ void SharedStore::Writer::take_over() {
   }
   if (retired.size() <= retired_max) return;
   if (!epochs.is_over(retired.front().stamp) && ++stripe_->waited % patience == 0) epochs.try_advance();
-  if (retired.size() > retired_many) return store_.take_over(*stripe_, over_);
-  while (few_ < few_over_.size() && retired.size() != 0 && epochs.is_over(retired.front().stamp)) {
-    few_over_[few_++] = retired.pop();
-  }
+  store_.take_over(*stripe_, over_);
 }
 
 }  // namespace coppice::otp

@@ -6,20 +6,24 @@
 // Writers of one hash, one at a time for each stripe of hashes. Writers of anything, alone. Snapshots, for those who
 // want to see all objects as they were at one moment.
 //
-// State. The root of a trie or of pages (shared_tree.hpp, shared_pages.hpp), a slot; and the stripes, each with the
+// State. The root, a slot: of buckets (shared_buckets.hpp) or of pages (shared_pages.hpp). The stripes, each with the
 // mutex of its writers, what they have retired, and their share of the size. A stripe stands for a sixteenth of the
-// hashes, and owns all that lies below the slots of the top for these; a store by key has one stripe. The top itself
-// belongs to all.
+// hashes, and owns the entries of the directory for them and all that they lead to; a store by key has one stripe. The
+// directory itself belongs to all. The generation, a number that each snapshot raises under all locks.
 //
 // Steps of a writer of one hash:
-//   1. lock the stripe; if there is a snapshot, unlock it again and go on as a writer of anything
+//   1. lock the stripe; by key, if there is a snapshot, unlock it again and go on as a writer of anything
 //   2. find the leaf, all objects of the hash, and compute another beside it
-//   3. commit: compute which one store to one slot puts it in its place; make it; stamp what it has made unreachable
-//      with the epoch, and keep it in the stripe; take a few of those that no reader can see any more; unlock; free them
-// Steps of a writer of anything: lock all stripes, in their order; build a new structure beside the old one, in which
-// only nodes that it has made itself are changed; store its root; stamp, keep and unlock as above.
-// Steps of a snapshot: count itself; lock and unlock each stripe in turn; load the root; read; uncount itself. Writers
-// that had not seen it are gone then, and those after them leave alone what it sees.
+//   3. commit: make room for it if it is new, which changes nothing that readers see; make the one store to one slot that
+//      puts it in its place; stamp what has become unreachable with the epoch, and keep it in the stripe; take some of
+//      those that no reader can see any more; unlock; free them; double the directory if that is due
+// Steps of a writer of anything: lock all stripes, in their order. By hash: in the place of each leaf that changes put a
+// pending one, which readers take for the old leaf; commit by one store, from which on they take all of them for the new
+// ones; put the new leaves in their places. By key: build new pages beside the old ones, in which only those are changed
+// that it has made itself; store the root. Stamp, keep and unlock as above.
+// Steps of a snapshot: count itself; lock all stripes; raise the generation; copy the directory, or load the root of the
+// pages; unlock; read; uncount itself. Writers after it leave alone what it sees: by hash they store to no segment that
+// was born before, but to a copy, which they make once; by key they build beside.
 //
 // What follows. Each commit, of one object or of a thousand, becomes visible at once and as a whole, by one store
 // (ET-058, ET-059). A reader that follows links from the root, loading each slot once, sees each object once that
@@ -31,21 +35,22 @@
 // So every node to which a reader comes, through whatever slots, was part of the current structure at some moment after
 // its pin: the root when it was loaded, a child when its slot was loaded, or, if its parent was gone by then, when the
 // parent went. What was stamped before the pin was part of it at no such moment. This is what epochs.hpp asks for, if
-// all loads and stores of slots that readers reach are sequentially consistent; they are also the acquires and releases
-// that make a node's contents visible.
+// all loads and stores of slots that readers reach, and of a pending's `committed`, are sequentially consistent; they
+// are also the acquires and releases that make a node's contents visible.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include <coppice/shared_object.hpp>
 
 #include "ets/epochs.hpp"
+#include "ets/shared_buckets.hpp"
 #include "ets/shared_pages.hpp"
-#include "ets/shared_tree.hpp"
 
 namespace coppice::otp {
 
@@ -62,6 +67,11 @@ class SharedStore {
   // -- readers, within a Pin of epochs()
   class View;
   [[nodiscard]] View view() const noexcept;
+  // The oldest of its key.
+  [[nodiscard]] const SharedObject* find(const Probe& probe) const {
+    const Link root = load(root_);
+    return by_key_ ? pages::find(root, probe) : buckets::find(root, probe);
+  }
   class Snapshot;
   [[nodiscard]] Epochs& epochs() const noexcept { return *epochs_; }
   [[nodiscard]] std::size_t size() const noexcept;
@@ -103,6 +113,9 @@ class SharedStore {
 
   static void free(const Retired& retired) noexcept;
   void take_over(Stripe& stripe, std::vector<Retired>& over);  // under its mutex
+  void lock_all();
+  void unlock_all() noexcept;
+  void double_directory() noexcept;
   [[nodiscard]] std::size_t stripe_count() const noexcept { return by_key_ ? 1 : stripe_max; }
   [[nodiscard]] Stripe& stripe_of(std::uint64_t hash) const noexcept { return stripes_[by_key_ ? 0 : hash >> 60]; }
 
@@ -112,18 +125,20 @@ class SharedStore {
   const std::shared_ptr<Epochs> epochs_;
   const bool by_key_;
   std::atomic<std::uint32_t> snapshots_{0};
-  Slot root_{no_link};  // by hash: a top, always
+  Slot root_{no_link};            // by hash: a directory, always
+  std::uint64_t generation_ = 1;  // read under a lock, written under all
   std::unique_ptr<Stripe[]> stripes_;
 };
 
 // What a reader sees, within the pin; a writer, until its next change.
 class SharedStore::View {
  public:
-  View(Link root, bool by_key) noexcept : root_(root), by_key_(by_key) {}
+  // By hash a root may also be a leaf. `own`: what is pending counts as committed.
+  View(Link root, bool by_key, bool own = false) noexcept : root_(root), by_key_(by_key), own_(own) {}
   [[nodiscard]] const SharedObject* find(const Probe& probe) const;  // the oldest of its key
   // All of the key, oldest first, until `see` returns false.
   void for_key(const Probe& probe, FunctionRef<bool(const SharedObject&)> see) const;
-  void for_each(FunctionRef<bool(const SharedObject&)> see) const;
+  void for_each(FunctionRef<bool(const SharedObject&)> see) const;  // by hash, in no order but within a hash
   // In the store's order. Without an order of keys `last` is `first` and `before` is `after` (ET-039).
   [[nodiscard]] const SharedObject* first() const;
   [[nodiscard]] const SharedObject* last() const;
@@ -132,24 +147,28 @@ class SharedStore::View {
   [[nodiscard]] const SharedObject* after_hash(std::uint64_t hash) const;  // by hash only
   [[nodiscard]] const SharedObject* after(const Probe& key) const;   // by key only
   [[nodiscard]] const SharedObject* before(const Probe& key) const;  // by key only
+  [[nodiscard]] Link leaf(std::uint64_t hash) const noexcept {       // by hash only
+    return kind_of(root_) == kind_directory ? buckets::leaf_of(root_, hash, own_) : root_;
+  }
 
  private:
   Link root_;
   bool by_key_;
+  bool own_;
 };
 
 // All objects as they are at one moment. Writers are slower while it lives. Within a pin that outlives it.
 class SharedStore::Snapshot {
  public:
   explicit Snapshot(SharedStore& store);
-  ~Snapshot() { store_.snapshots_.fetch_sub(1, std::memory_order_release); }
+  ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
   [[nodiscard]] View view() const noexcept { return {root_, store_.by_key_}; }
 
  private:
   SharedStore& store_;
-  Link root_;
+  Link root_ = no_link;  // by hash: its own
 };
 
 // A transaction: nothing is visible before commit(), and nothing has happened if it is not called.
@@ -164,7 +183,7 @@ class SharedStore::Writer {
   Writer& operator=(const Writer&) = delete;
 
   // Of one hash: has no others.
-  [[nodiscard]] View view() const noexcept { return {root_, store_.by_key_}; }
+  [[nodiscard]] View view() const noexcept { return {root(), store_.by_key_, true}; }
   void insert(ObjectRef object);
   void remove(const SharedObject& object);                   // it must stand in the view
   void exchange(const SharedObject& old, ObjectRef object);  // of one key; the place in the order stays
@@ -174,31 +193,39 @@ class SharedStore::Writer {
   void commit();
 
  private:
-  void lock_all();
+  void begin();
   void unlock() noexcept;
   SharedObject& take(ObjectRef object);
+  void count(std::ptrdiff_t objects, const SharedObject& object) noexcept;
+  [[nodiscard]] Link root() const noexcept { return builder_ && whole_ && !clear_ ? load(store_.root_) : root_; }
   void step(Swap swap) noexcept;  // of a change by key
   [[nodiscard]] pages::How how() const noexcept { return whole_ ? pages::How::beside : pages::How::in_place; }
+  void set_leaf(std::uint64_t hash, Link leaf);  // of a change by hash
+  [[nodiscard]] Swap place_leaf();
+  void settle(bool committed) noexcept;
+  void prepare();
   void publish(Swap swap);
+  void retire(Link link, std::uint64_t stamp) noexcept { stripe_->retired.push({link, stamp, false}); }
+  void retire_all() noexcept;
   void take_over();
 
   SharedStore& store_;
   bool whole_;
   bool locked_ = false;
+  bool clear_ = false;
   Stripe* stripe_;           // keeps what is retired
   std::uint64_t hash_ = 0;
-  trie::Place place_;        // of one hash
-  Link root_ = no_link;      // of the new structure; or the new leaf
+  Link root_ = no_link;      // by key, or emptied: of the new structure; of one hash: the new leaf
   Swap swap_;                // by key, in place
   Change change_;
+  std::optional<buckets::Builder> builder_;  // by hash
+  buckets::Builder::Spot spot_;  // of one hash, when it is committed
+  Links pending_;            // by hash, of a writer of anything
   Links added_;              // objects, a count of each
   Links removed_;
   std::ptrdiff_t grown_ = 0;  // objects
   std::ptrdiff_t object_bytes_ = 0;
   Link cleared_ = no_link;
-  bool clear_ = false;
-  std::array<Retired, 4> few_over_;
-  std::size_t few_ = 0;
   std::vector<Retired> over_;
 };
 

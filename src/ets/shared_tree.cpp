@@ -114,4 +114,59 @@ bool for_each(const TreeNode* node, FunctionRef<bool(const SharedObject&)> see) 
 
 }  // namespace tree
 
+namespace leaf {
+
+Link insert(Change& change, Link leaf, const SharedObject* object) {
+  if (leaf == no_link) return link_to(object);
+  const TreeNode* group =
+      kind_of(leaf) == kind_tree ? tree_of(leaf) : change.make_tree(nullptr, object_of(leaf), nullptr);
+  return link_to(tree::insert(change, group, object, by_sequence));
+}
+
+Link remove(Change& change, Link leaf, const SharedObject& object) {
+  if (kind_of(leaf) == kind_object) return no_link;
+  const TreeNode* rest = tree::remove(change, tree_of(leaf), object, by_sequence);
+  if (rest->height > 1) return link_to(rest);
+  change.replace(rest);
+  return link_to(rest->object);
+}
+
+Link exchange(Change& change, Link leaf, const SharedObject& old, const SharedObject* object) {
+  if (kind_of(leaf) == kind_object) return link_to(object);
+  return link_to(tree::exchange(change, tree_of(leaf), old, object, by_sequence));
+}
+
+const SharedObject* first(Link leaf) {
+  return kind_of(leaf) == kind_object ? object_of(leaf) : tree::first(tree_of(leaf));
+}
+
+const SharedObject* after(Link leaf, std::uint64_t sequence) {
+  if (leaf == no_link) return nullptr;
+  if (kind_of(leaf) == kind_object) return object_of(leaf)->sequence > sequence ? object_of(leaf) : nullptr;
+  return tree::after(tree_of(leaf), [&](const SharedObject& object) {
+    return sequence < object.sequence ? -1 : sequence > object.sequence ? 1 : 0;
+  });
+}
+
+bool for_each(Link leaf, FunctionRef<bool(const SharedObject&)> see) {
+  if (leaf == no_link) return true;
+  return kind_of(leaf) == kind_object ? see(*object_of(leaf)) : tree::for_each(tree_of(leaf), see);
+}
+
+bool for_key(Link leaf, const Probe& probe, FunctionRef<bool(const SharedObject&)> see) {
+  const auto see_match = [&](const SharedObject& object) { return !matches(probe, object) || see(object); };
+  return for_each(leaf, see_match);
+}
+
+const SharedObject* find(Link leaf, const Probe& probe) {
+  const SharedObject* found = nullptr;
+  (void)for_key(leaf, probe, [&](const SharedObject& object) {
+    found = &object;
+    return false;
+  });
+  return found;
+}
+
+}  // namespace leaf
+
 }  // namespace coppice::otp

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Search structures over shared objects that are hashed. What is here only computes: which nodes make up the structure
-// after a change, beside the old one, which stays as it is; or which one slot of it to store anew. Who may do so, and
-// when others see it, is shared_store.hpp's.
+// Search structures over the objects of one hash. What is here only computes: which nodes make up the structure after a
+// change, beside the old one, which stays as it is. Who may do so, and when others see it, is shared_store.hpp's.
 //
-//   Tree   an immutable balanced binary tree (AVL) in the order of a comparison: of insertion, within one hash.
-//   Trie   a tree of up to 32 branches a level over the bits of the hash, highest first; objects of one hash stand
-//          together in a Tree, in the order of their insertion. A branch with more than 15 children is a fan: it has a
-//          slot for each of the 32, so that children come and go without a copy of it. A fan in which 8 are left becomes
-//          a small branch again, unless it is the top.
+//   Tree   an immutable balanced binary tree (AVL) in the order of a comparison: of insertion.
+//   leaf   all objects of one hash: nothing, an object, or a tree of several.
 #pragma once
-
-#include <array>
 
 #include "ets/shared_nodes.hpp"
 
@@ -37,40 +31,20 @@ struct Swap {
   Link value = no_link;
 };
 
-// -- Trie
-namespace trie {
-// The root of an empty trie whose slots are to be changed in place. It stays a fan.
-[[nodiscard]] Link make_top(Change&);
-
-// Beside the old structure: the root of the new one. Below a leaf, all objects of one hash, these work as well.
+namespace leaf {
+[[nodiscard]] inline std::uint64_t hash_of(Link leaf) noexcept {
+  return kind_of(leaf) == kind_object ? object_of(leaf)->hash : tree_of(leaf)->object->hash;
+}
 [[nodiscard]] Link insert(Change&, Link, const SharedObject*);
 [[nodiscard]] Link remove(Change&, Link, const SharedObject&);
 [[nodiscard]] Link exchange(Change&, Link, const SharedObject& old, const SharedObject*);
-
-// In place: where the leaf of a hash stands or would stand, under a top.
-struct Place {
-  struct Step {
-    Slot* slot;  // from which the branch was loaded
-    Link branch;
-  };
-  std::array<Step, 13> steps;  // the top first
-  int depth = 0;
-  Slot* slot = nullptr;        // from which the leaf was loaded; null: the last branch has no such child
-  Link leaf = no_link;         // of another hash, maybe
-};
-[[nodiscard]] Place find_place(Slot& root, std::uint64_t hash) noexcept;
-// The leaf of the hash, or nothing.
-[[nodiscard]] Link leaf_in(const Place&, std::uint64_t hash) noexcept;
-// The one store with which `leaf` stands there; nothing takes the leaf out, which must be there.
-[[nodiscard]] Swap put(Change&, const Place&, std::uint64_t hash, Link leaf);
-
-// All objects whose key matches, oldest first; stops when `see` returns false.
+[[nodiscard]] const SharedObject* first(Link);
+[[nodiscard]] const SharedObject* after(Link, std::uint64_t sequence);
+// Oldest first; stops when `see` returns false.
+bool for_each(Link, FunctionRef<bool(const SharedObject&)> see);
+// Those whose key matches.
 bool for_key(Link, const Probe&, FunctionRef<bool(const SharedObject&)> see);
 [[nodiscard]] const SharedObject* find(Link, const Probe&);
-// In the order of hash and insertion.
-[[nodiscard]] const SharedObject* first(Link);
-[[nodiscard]] const SharedObject* after(Link, std::uint64_t hash, std::uint64_t sequence);
-bool for_each(Link, FunctionRef<bool(const SharedObject&)> see);
-}  // namespace trie
+}  // namespace leaf
 
 }  // namespace coppice::otp

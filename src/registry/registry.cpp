@@ -382,7 +382,7 @@ std::vector<ObjectRef> entries_of(const RegistryRef& ref, const Pid& pid) {
 Pid whereis_entry(const RegistryRef& ref, const Probe& key, ObjectRef* found) {
   const Found registry(ref);
   if (registry->creation.keys != Keys::unique) throw_badarg("only a unique key names a process");
-  const SharedObject* object = registry->of_key(key.hash).store.view().find(key);
+  const SharedObject* object = registry->of_key(key.hash).store.find(key);
   if (object == nullptr) return {};
   const Pid pid = registry->pid_of(*object);
   if (!otp::lives(registry.core(), pid)) return {};
