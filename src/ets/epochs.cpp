@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "platform/sanitizers.hpp"
-#include "runtime/core.hpp"
 
 namespace coppice::otp {
 namespace {
@@ -111,28 +110,6 @@ void Epochs::collect() noexcept {
     garbage_.erase(first, garbage_.end());
   }
   for (const Garbage& garbage : over) garbage.free(garbage.object);
-}
-
-// -- pins
-
-Epochs::Pin::Pin(Epochs& epochs) noexcept {
-  const runtime::Worker* worker = runtime::this_worker();
-  foreign_ = worker == nullptr || worker->core().creation() != epochs.creation_;
-  slot_ = foreign_ ? &epochs.take_foreign_slot() : &epochs.slots_[worker->id()];
-  if (slot_->depth++ == 0) {
-    const std::uint64_t epoch = epochs.epoch_.load(std::memory_order_seq_cst);
-    if (epochs.barrier_) {
-      slot_->state.store(epoch, std::memory_order_release);
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-    } else {
-      slot_->state.store(epoch, std::memory_order_seq_cst);
-    }
-  }
-}
-
-Epochs::Pin::~Pin() {
-  if (--slot_->depth == 0) slot_->state.store(0, std::memory_order_release);
-  if (foreign_) slot_->taken.store(false, std::memory_order_release);
 }
 
 }  // namespace coppice::otp

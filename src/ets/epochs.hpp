@@ -49,6 +49,7 @@
 #include <vector>
 
 #include "runtime/annex.hpp"
+#include "runtime/core.hpp"
 
 namespace coppice::otp {
 
@@ -103,10 +104,27 @@ class Epochs {
   std::vector<Garbage> garbage_;
 };
 
+// Inlined: between two misses of a search the processor can keep a few hundred instructions in flight, and these are
+// some of them.
 class Epochs::Pin {
  public:
-  explicit Pin(Epochs& epochs) noexcept;
-  ~Pin();
+  explicit Pin(Epochs& epochs) noexcept {
+    const runtime::Worker* worker = runtime::this_worker();
+    foreign_ = worker == nullptr || worker->core().creation() != epochs.creation_;
+    slot_ = foreign_ ? &epochs.take_foreign_slot() : &epochs.slots_[worker->id()];
+    if (slot_->depth++ != 0) return;
+    const std::uint64_t epoch = epochs.epoch_.load(std::memory_order_seq_cst);
+    if (epochs.barrier_) {
+      slot_->state.store(epoch, std::memory_order_release);
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    } else {
+      slot_->state.store(epoch, std::memory_order_seq_cst);
+    }
+  }
+  ~Pin() {
+    if (--slot_->depth == 0) slot_->state.store(0, std::memory_order_release);
+    if (foreign_) slot_->taken.store(false, std::memory_order_release);
+  }
   Pin(const Pin&) = delete;
   Pin& operator=(const Pin&) = delete;
 

@@ -224,7 +224,15 @@ void read_key(const TableRef& ref, const Probe& key, SeeObject see) {
 }
 
 void read_first(const TableRef& ref, const Probe& key, SeeObject see) {
-  const Access table(ref, Need::read);
+  if (const TableState* known = ref.handle == nullptr ? nullptr : ref.handle->get();
+      known != nullptr && known->access != ets::Access::private_ && known->ops == ref.ops) {
+    const Epochs::Pin pin(*known->epochs);
+    if (!known->dead.load(std::memory_order_acquire)) {
+      if (const SharedObject* found = known->store.find(key)) (void)see(*found);
+      return;
+    }
+  }
+  const Access table(ref, Need::read);  // in all other cases; says what is wrong
   if (const SharedObject* found = table->store.find(key)) (void)see(*found);
 }
 

@@ -20,9 +20,15 @@
 // A leaf never moves between the slots of a segment, but into the overflow bucket that takes its slot, by one store.
 #pragma once
 
+#include <bit>
 #include <utility>
 
 #include "ets/shared_tree.hpp"
+#include "platform/sanitizers.hpp"
+
+#if defined(__SSE2__) && !COPPICE_TSAN
+#include <emmintrin.h>
+#endif
 
 namespace coppice::otp::buckets {
 
@@ -45,15 +51,27 @@ inline constexpr std::uint32_t bits_max = 6;   // of a segment
   return entry == no_link ? nullptr : buckets + index;
 }
 
-// The last of the eight links that has the tag.
+// A link in the bucket with that tag, if there is one. With vectors it is only a hint, from loads that are not atomic,
+// which is why it is loaded once more: what comes of it is compared, and where it is not what is looked for the search
+// goes on without hints.
 [[nodiscard]] inline Link match_in(const Bucket& bucket, Link tag) noexcept {
-  Link hit = no_link;
-  const auto look = [&](std::size_t i) {
-    const Link link = load(bucket.slots[i]);
-    hit = ((link ^ tag) >> tag_shift) == 0 ? link : hit;
+#if defined(__SSE2__) && !COPPICE_TSAN
+  const auto* lines = reinterpret_cast<const __m128i*>(&bucket);
+  const __m128i tags = _mm_set1_epi64x(static_cast<long long>(tag));
+  const auto equal = [&](int i) {  // of two links, by the sign of the upper 16 bits compared
+    const __m128i words = _mm_cmpeq_epi16(_mm_load_si128(lines + i), tags);
+    return static_cast<unsigned>(_mm_movemask_pd(_mm_castsi128_pd(words)));
   };
-  [&]<std::size_t... i>(std::index_sequence<i...>) { (look(i), ...); }(std::make_index_sequence<8>());
+  const unsigned mask = equal(0) | equal(1) << 2 | equal(2) << 4 | equal(3) << 6;
+  return mask == 0 ? no_link : load(bucket.slots[static_cast<std::size_t>(std::countr_zero(mask))]);
+#else
+  Link hit = no_link;
+  for (const Slot& slot : bucket.slots) {
+    const Link link = load(slot);
+    hit = ((link ^ tag) >> tag_shift) == 0 ? link : hit;
+  }
   return hit;
+#endif
 }
 
 // The leaf of the hash, or nothing. What stands pending counts as committed if it is one's own.
