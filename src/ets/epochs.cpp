@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ets/epochs.hpp"
 
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 #include <thread>
 
-#include "platform/sanitizers.hpp"
-
 namespace coppice::otp {
 namespace {
-
-// Asks for the right to use the barrier below; false if there is none. Once per program.
-bool has_barrier() noexcept {
-  static const bool registered =
-      !COPPICE_TSAN && ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-  return registered;
-}
-
-// A full barrier in each thread of the program that runs at this moment; one that does not has passed some.
-void barrier_in_all_threads() noexcept { (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); }
 
 class EpochsAnnex final : public runtime::Annex {
  public:
@@ -37,7 +21,7 @@ class EpochsAnnex final : public runtime::Annex {
 }  // namespace
 
 Epochs::Epochs(std::uint32_t creation, std::size_t workers)
-    : creation_(creation), barrier_(has_barrier()), workers_(workers), slots_(std::make_unique<Slot[]>(workers + foreign_slots)) {}
+    : creation_(creation), workers_(workers), slots_(std::make_unique<Slot[]>(workers + foreign_slots)) {}
 
 // Whoever could read holds a share of this object: there is no reader.
 Epochs::~Epochs() {
@@ -55,22 +39,12 @@ const std::shared_ptr<Epochs>& Epochs::of(runtime::Core& core) {
   return static_cast<EpochsAnnex&>(annex).epochs;
 }
 
-// Does a pin of an earlier epoch stand?
-bool Epochs::holds_up(std::uint64_t epoch) const noexcept {
+bool Epochs::try_advance() noexcept {
+  std::uint64_t epoch = epoch_.load(std::memory_order_seq_cst);
   const std::size_t count = workers_ + foreign_used_.load(std::memory_order_seq_cst);
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint64_t seen = slots_[i].state.load(std::memory_order_seq_cst);
-    if (seen != 0 && seen != epoch) return true;
-  }
-  return false;
-}
-
-bool Epochs::try_advance() noexcept {
-  std::uint64_t epoch = epoch_.load(std::memory_order_seq_cst);
-  if (holds_up(epoch)) return false;  // the barrier would be for nothing
-  if (barrier_) {
-    barrier_in_all_threads();
-    if (holds_up(epoch)) return false;
+    if (seen != 0 && seen != epoch) return false;
   }
   return epoch_.compare_exchange_strong(epoch, epoch + 1, std::memory_order_seq_cst);
 }

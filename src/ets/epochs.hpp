@@ -15,8 +15,7 @@
 //   publish  store the new root; stamp e = epoch_
 //   advance  g = epoch_; if every slot is 0 or g: epoch_ from g to g + 1
 //   free     if epoch_ >= e + 2
-// All stores and loads named here are sequentially consistent, but for unpin (slot = 0), which is a release, and for the
-// store of a pin, if advance has a barrier.
+// All stores and loads named here are sequentially consistent, but for unpin (slot = 0), which is a release.
 //
 // Why this is right. Let a reader have loaded the old root. In the one order of all these operations its pin comes
 // before that load, the load before the store of the new root (else it would have seen that), the store before the
@@ -25,16 +24,6 @@
 // pin: it sees p, which is not e + 1, and gives up; or it sees what the reader's thread stored later, at the earliest
 // its unpin, whose release it acquires: all that the reader did comes before the advance, and before the freeing, which
 // reads the epoch that the advance wrote.
-//
-// The barrier. A sequentially consistent store waits until all loads before it are done and holds up all behind it: a
-// thread that looks up one key after another waits for each before it begins the next, and half of its time was that.
-// Where the system has membarrier(2), a pin is a release (so that who sees it also sees the pins before it over), which only the compiler keeps before the loads, and advance
-// makes all running threads of the program pass a full barrier between reading g and looking at the slots. For each
-// reader's thread the barrier falls between two of its instructions. Before it the pin: the look sees it. After it the pin, and so
-// the load of the root: that sees every store that came before the barrier, and the store of the new root did, because
-// advance had read e + 1, which was written after the stamp, which came after that store. So the reader has not loaded
-// the old root. Where there is no such call, and under ThreadSanitizer, which knows nothing of it, pins are
-// sequentially consistent.
 //
 // No reader writes a line that another one reads. No fences: ThreadSanitizer understands all of it.
 //
@@ -92,10 +81,8 @@ class Epochs {
   static constexpr std::size_t foreign_slots = 64;
 
   [[nodiscard]] Slot& take_foreign_slot() noexcept;
-  [[nodiscard]] bool holds_up(std::uint64_t epoch) const noexcept;
 
   const std::uint32_t creation_;
-  const bool barrier_;  // advance has one
   const std::size_t workers_;
   std::unique_ptr<Slot[]> slots_;                    // the workers', then those for foreign threads
   std::atomic<std::size_t> foreign_used_{0};         // foreign slots from here on were never taken
@@ -104,8 +91,8 @@ class Epochs {
   std::vector<Garbage> garbage_;
 };
 
-// Inlined: between two misses of a search the processor can keep a few hundred instructions in flight, and these are
-// some of them.
+// Inlined: the processor can keep a few hundred instructions in flight while it waits for memory, and these are some of
+// them (docs/internals/tables.md).
 class Epochs::Pin {
  public:
   explicit Pin(Epochs& epochs) noexcept {
@@ -113,13 +100,7 @@ class Epochs::Pin {
     foreign_ = worker == nullptr || worker->core().creation() != epochs.creation_;
     slot_ = foreign_ ? &epochs.take_foreign_slot() : &epochs.slots_[worker->id()];
     if (slot_->depth++ != 0) return;
-    const std::uint64_t epoch = epochs.epoch_.load(std::memory_order_seq_cst);
-    if (epochs.barrier_) {
-      slot_->state.store(epoch, std::memory_order_release);
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-    } else {
-      slot_->state.store(epoch, std::memory_order_seq_cst);
-    }
+    slot_->state.store(epochs.epoch_.load(std::memory_order_seq_cst), std::memory_order_seq_cst);
   }
   ~Pin() {
     if (--slot_->depth == 0) slot_->state.store(0, std::memory_order_release);

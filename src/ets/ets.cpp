@@ -290,6 +290,7 @@ std::vector<ObjectRef> read_batch(const TableRef& ref, ObjectRef& position, bool
 
 bool insert_objects(const TableRef& ref, std::span<ObjectRef> objects, bool only_new) {
   const Written table(ref);
+  if (objects.size() == 1 && !only_new && table->is_set() && table->store.try_exchange(objects[0])) return true;
   SharedStore::Writer writer =
       objects.size() == 1 ? SharedStore::Writer(table->store, (*objects[0]).hash) : SharedStore::Writer(table->store);
   must_live(*table);

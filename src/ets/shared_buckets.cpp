@@ -125,6 +125,10 @@ const SharedObject* first_from(Link root, const std::uint64_t* above, bool own) 
 // -- reading ----------------------------------------------------------------------------------------------------------
 
 Link leaf_in(const Bucket& bucket, std::uint64_t hash, bool own) noexcept {
+  if (const Slot* hint = match_in(bucket, tag_of(hash))) {
+    const Link link = load(*hint);
+    if (link != no_link && kind_of(link) == kind_object && object_of(link)->hash == hash) return untagged(link);
+  }
   Link found = no_link;
   for_each_link(bucket, [&](Link link) {
     if (((link ^ tag_of(hash)) >> tag_shift) != 0 || hash_of(link) != hash) return true;

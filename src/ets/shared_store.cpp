@@ -2,6 +2,7 @@
 #include "ets/shared_store.hpp"
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "platform/fault.hpp"
@@ -11,21 +12,6 @@ namespace {
 
 constexpr std::size_t retired_max = 32;   // of a stripe, before a writer tries to free them
 constexpr std::uint32_t patience = 128;   // writers that find nothing to free, before one tries to advance the epoch
-constexpr int spins_before_sleep = 64;
-
-// A writer holds a stripe for less time than it takes to put a thread to sleep.
-void lock(std::mutex& mutex) {
-  for (int spin = 0; spin < spins_before_sleep; ++spin) {
-    if (mutex.try_lock()) return;
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
-  mutex.lock();
-}
-
 void add(std::atomic<std::size_t>& sum, std::ptrdiff_t change) noexcept {
   sum.store(sum.load(std::memory_order_relaxed) + static_cast<std::size_t>(change), std::memory_order_relaxed);
 }
@@ -88,7 +74,7 @@ void SharedStore::collect() noexcept {
   if (epochs_->try_advance()) epochs_->try_advance();
   std::vector<Retired> over;
   for (std::size_t i = 0; i < stripe_count(); ++i) {
-    const std::lock_guard guard(stripes_[i].mutex);
+    const std::lock_guard guard(stripes_[i].latch);
     take_over(stripes_[i], over);
   }
   for (const Retired& one : over) free(one);
@@ -126,10 +112,10 @@ std::size_t SharedStore::bytes() const noexcept {
 }
 
 void SharedStore::lock_all() {
-  for (std::size_t i = 0; i < stripe_count(); ++i) lock(stripes_[i].mutex);
+  for (std::size_t i = 0; i < stripe_count(); ++i) stripes_[i].latch.lock();
 }
 void SharedStore::unlock_all() noexcept {
-  for (std::size_t i = stripe_count(); i-- > 0;) stripes_[i].mutex.unlock();
+  for (std::size_t i = stripe_count(); i-- > 0;) stripes_[i].latch.unlock();
 }
 
 // A writer that locks a stripe after the snapshot had it sees the count; one that had it before has made its store. The
@@ -199,6 +185,53 @@ const SharedObject* SharedStore::View::before(const Probe& key) const {
   return pages::before(root_, {key.rank, compare, key.exact});
 }
 
+// -- the short way ----------------------------------------------------------------------------------------------------
+
+// A few objects that nobody sees any more, freed when the latch is free again: so soon that their memory is still in the
+// cache, and no more of them than are retired meanwhile, so that the allocator's own caches serve.
+class SharedStore::Over {
+ public:
+  Over() = default;
+  Over(const Over&) = delete;
+  Over& operator=(const Over&) = delete;
+  ~Over() {
+    for (std::size_t i = 0; i < count_; ++i) SharedStore::free(some_[i]);
+  }
+  void take(Epochs& epochs, Stripe& stripe) noexcept {
+    if (stripe.retired.size() <= retired_max) return;
+    if (!epochs.is_over(stripe.retired.front().stamp) && ++stripe.waited % patience == 0) epochs.try_advance();
+    while (count_ < some_.size() && stripe.retired.size() != 0 && epochs.is_over(stripe.retired.front().stamp)) {
+      some_[count_++] = stripe.retired.pop();
+    }
+  }
+
+ private:
+  std::array<Retired, 2> some_;
+  std::size_t count_ = 0;
+};
+
+bool SharedStore::try_exchange(ObjectRef& object) {
+  if (by_key_) return false;
+  const std::uint64_t hash = object.get()->hash;
+  const Link tag = buckets::tag_of(hash);
+  Over over;  // outlives the latch
+  Stripe& stripe = stripe_of(hash);
+  const std::lock_guard guard(stripe.latch);
+  const Bucket* bucket = buckets::bucket_of(load(root_), hash);
+  Slot* slot = bucket == nullptr ? nullptr : buckets::match_in(*bucket, tag);
+  const SharedObject* old = slot == nullptr || kind_of(load(*slot)) != kind_object ? nullptr : object_of(load(*slot));
+  if (old == nullptr || old->hash != hash || snapshots_.load(std::memory_order_seq_cst) != 0) return false;
+  if (!old->ops->exact && !old->ops->same_key(*object, *old)) return false;
+  stripe.retired.make_room(1);
+  const SharedObject* fresh = object.forget();
+  const_cast<SharedObject*>(fresh)->sequence = old->sequence;
+  old->removed.store(true, std::memory_order_release);
+  slot->store(link_to(fresh) | tag, std::memory_order_seq_cst);
+  stripe.retired.push({link_to(old), epochs_->stamp(), false});
+  over.take(*epochs_, stripe);
+  return true;
+}
+
 // -- Writer -----------------------------------------------------------------------------------------------------------
 
 SharedStore::Writer::Writer(SharedStore& store) : store_(store), whole_(true), stripe_(&store.stripes_[0]) {
@@ -208,7 +241,7 @@ SharedStore::Writer::Writer(SharedStore& store) : store_(store), whole_(true), s
 
 SharedStore::Writer::Writer(SharedStore& store, std::uint64_t hash)
     : store_(store), whole_(false), stripe_(&store.stripe_of(hash)), hash_(hash) {
-  lock(stripe_->mutex);
+  stripe_->latch.lock();
   if (store.by_key_ && store.snapshots_.load(std::memory_order_seq_cst) != 0) whole_ = true;  // it is the only stripe
   begin();
 }
@@ -225,7 +258,7 @@ void SharedStore::Writer::begin() {
 void SharedStore::Writer::unlock() noexcept {
   if (!locked_) return;
   locked_ = false;
-  if (!whole_) return stripe_->mutex.unlock();
+  if (!whole_) return stripe_->latch.unlock();
   store_.unlock_all();
 }
 

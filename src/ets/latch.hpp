@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Latch: a lock that is held for less time than it takes to put a thread to sleep, as a rule. One word: free, held, or
+// held and waited for. Who does not get it looks again for a while before it sleeps. It is a third of the instructions of
+// std::mutex, which matters where a writer holds up nothing but the memory that it waits for.
+//
+// What takes it is an acquire and what frees it a release: what its last holder wrote is seen. A waiter marks it as waited
+// for with the same exchange with which it tries to take it, so whoever frees it sees the mark and wakes the sleepers; one
+// that gets it so keeps the mark, and wakes somebody for nothing at worst.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace coppice::otp {
+
+class Latch {
+ public:
+  void lock() noexcept {
+    if (!try_lock()) wait();
+  }
+  bool try_lock() noexcept {
+    std::uint32_t seen = free;
+    return state_.compare_exchange_strong(seen, held, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  void unlock() noexcept {
+    if (state_.exchange(free, std::memory_order_release) == waited_for) state_.notify_all();
+  }
+
+ private:
+  static constexpr std::uint32_t free = 0;
+  static constexpr std::uint32_t held = 1;
+  static constexpr std::uint32_t waited_for = 2;
+  static constexpr int looks_before_sleep = 64;
+
+  void wait() noexcept;
+
+  std::atomic<std::uint32_t> state_{free};
+};
+
+}  // namespace coppice::otp
