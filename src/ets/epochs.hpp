@@ -54,6 +54,13 @@ class Epochs {
 
   class Pin;
 
+  // The calling thread's among places(): a worker has one to itself, foreign threads share the last.
+  [[nodiscard]] std::size_t place_of_thread() const noexcept {
+    const runtime::Worker* worker = runtime::this_worker();
+    return worker != nullptr && worker->core().creation() == creation_ ? worker->id() : workers_;
+  }
+  [[nodiscard]] std::size_t places() const noexcept { return workers_ + 1; }
+
   // After the new root was stored: what has become unreachable gets this stamp.
   [[nodiscard]] std::uint64_t stamp() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
   [[nodiscard]] bool is_over(std::uint64_t stamp) const noexcept {

@@ -10,8 +10,8 @@
 namespace coppice::otp {
 namespace {
 
-constexpr std::size_t retired_max = 32;   // of a stripe, before a writer tries to free them
-constexpr std::uint32_t patience = 128;   // writers that find nothing to free, before one tries to advance the epoch
+constexpr std::size_t retired_max = 16;  // in a queue, before a writer tries to free them
+constexpr std::uint32_t patience = 32;   // writers that find nothing to free, before one tries to advance the epoch
 void add(std::atomic<std::size_t>& sum, std::ptrdiff_t change) noexcept {
   sum.store(sum.load(std::memory_order_relaxed) + static_cast<std::size_t>(change), std::memory_order_relaxed);
 }
@@ -23,14 +23,14 @@ pages::Position position_of(const SharedObject& object, FunctionRef<int(const Sh
 }  // namespace
 
 SharedStore::SharedStore(std::shared_ptr<Epochs> epochs, bool by_key)
-    : epochs_(std::move(epochs)), by_key_(by_key), stripes_(std::make_unique<Stripe[]>(by_key ? 1 : stripe_max)) {
+    : epochs_(std::move(epochs)), by_key_(by_key), stripes_(std::make_unique<Stripe[]>(by_key ? 1 : stripe_max)),
+      retired_(std::make_unique<RetiredQueue[]>(epochs_->places())) {
   if (!by_key) root_.store(buckets::make_directory(buckets::depth_min), std::memory_order_seq_cst);
 }
 
 SharedStore::~SharedStore() {
-  for (std::size_t i = 0; i < stripe_count(); ++i) {
-    RetiredQueue& retired = stripes_[i].retired;
-    while (retired.size() != 0) free(retired.pop());
+  for (std::size_t i = 0; i < epochs_->places(); ++i) {
+    while (retired_[i].size() != 0) free(retired_[i].pop());
   }
   Change::free_all(load(root_));
 }
@@ -63,19 +63,19 @@ void SharedStore::free(const Retired& retired) noexcept {
   }
 }
 
-void SharedStore::take_over(Stripe& stripe, std::vector<Retired>& over) {
-  while (stripe.retired.size() != 0 && epochs_->is_over(stripe.retired.front().stamp)) {
-    over.push_back(stripe.retired.front());
-    (void)stripe.retired.pop();
+void SharedStore::take_over(RetiredQueue& retired, std::vector<Retired>& over) {
+  while (retired.size() != 0 && epochs_->is_over(retired.front().stamp)) {
+    over.push_back(retired.front());
+    (void)retired.pop();
   }
 }
 
 void SharedStore::collect() noexcept {
   if (epochs_->try_advance()) epochs_->try_advance();
   std::vector<Retired> over;
-  for (std::size_t i = 0; i < stripe_count(); ++i) {
-    const std::lock_guard guard(stripes_[i].latch);
-    take_over(stripes_[i], over);
+  for (std::size_t i = 0; i < epochs_->places(); ++i) {
+    const std::lock_guard guard(retired_[i].latch);
+    take_over(retired_[i], over);
   }
   for (const Retired& one : over) free(one);
 }
@@ -83,13 +83,14 @@ void SharedStore::collect() noexcept {
 // After a writer of one hash, who has not all locks. If memory is short it stays as it is.
 void SharedStore::double_directory() noexcept {
   lock_all();
-  Stripe& stripe = stripes_[0];
+  RetiredQueue& retired = queue_of_thread();
   try {
-    stripe.retired.make_room(1);
+    const std::lock_guard guard(retired.latch);
+    retired.make_room(1);
     buckets::Builder builder(root_, true, generation_, 0);
     builder.double_directory();
-    if (builder.replaced().size() != 0) stripe.retired.push({builder.replaced()[0], epochs_->stamp(), false});
-    add(stripe.bytes, builder.bytes());
+    if (builder.replaced().size() != 0) retired.push({builder.replaced()[0], epochs_->stamp(), false});
+    add(stripes_[0].bytes, builder.bytes());
   } catch (const std::bad_alloc&) {
   }
   unlock_all();
@@ -197,11 +198,11 @@ class SharedStore::Over {
   ~Over() {
     for (std::size_t i = 0; i < count_; ++i) SharedStore::free(some_[i]);
   }
-  void take(Epochs& epochs, Stripe& stripe) noexcept {
-    if (stripe.retired.size() <= retired_max) return;
-    if (!epochs.is_over(stripe.retired.front().stamp) && ++stripe.waited % patience == 0) epochs.try_advance();
-    while (count_ < some_.size() && stripe.retired.size() != 0 && epochs.is_over(stripe.retired.front().stamp)) {
-      some_[count_++] = stripe.retired.pop();
+  void take(Epochs& epochs, RetiredQueue& retired) noexcept {
+    if (retired.size() <= retired_max) return;
+    if (!epochs.is_over(retired.front().stamp) && ++retired.waited % patience == 0) epochs.try_advance();
+    while (count_ < some_.size() && retired.size() != 0 && epochs.is_over(retired.front().stamp)) {
+      some_[count_++] = retired.pop();
     }
   }
 
@@ -215,38 +216,41 @@ bool SharedStore::try_exchange(ObjectRef& object) {
   const std::uint64_t hash = object.get()->hash;
   const Link tag = buckets::tag_of(hash);
   Over over;  // outlives the latch
-  Stripe& stripe = stripe_of(hash);
-  const std::lock_guard guard(stripe.latch);
+  RetiredQueue& retired = queue_of_thread();
+  const std::lock_guard guard(stripe_of(hash).latch);
   const Bucket* bucket = buckets::bucket_of(load(root_), hash);
   Slot* slot = bucket == nullptr ? nullptr : buckets::match_in(*bucket, tag);
   const SharedObject* old = slot == nullptr || kind_of(load(*slot)) != kind_object ? nullptr : object_of(load(*slot));
   if (old == nullptr || old->hash != hash || snapshots_.load(std::memory_order_seq_cst) != 0) return false;
   if (!old->ops->exact && !old->ops->same_key(*object, *old)) return false;
-  stripe.retired.make_room(1);
+  const std::lock_guard mine(retired.latch);
+  retired.make_room(1);
   const SharedObject* fresh = object.forget();
   const_cast<SharedObject*>(fresh)->sequence = old->sequence;
   old->removed.store(true, std::memory_order_release);
   slot->store(link_to(fresh) | tag, std::memory_order_seq_cst);
-  stripe.retired.push({link_to(old), epochs_->stamp(), false});
-  over.take(*epochs_, stripe);
+  retired.push({link_to(old), epochs_->stamp(), false});
+  over.take(*epochs_, retired);
   return true;
 }
 
 // -- Writer -----------------------------------------------------------------------------------------------------------
 
-SharedStore::Writer::Writer(SharedStore& store) : store_(store), whole_(true), stripe_(&store.stripes_[0]) {
+SharedStore::Writer::Writer(SharedStore& store)
+    : store_(store), whole_(true), stripe_(&store.stripes_[0]), retired_(store.queue_of_thread()) {
   store_.lock_all();
   begin();
 }
 
 SharedStore::Writer::Writer(SharedStore& store, std::uint64_t hash)
-    : store_(store), whole_(false), stripe_(&store.stripe_of(hash)), hash_(hash) {
+    : store_(store), whole_(false), stripe_(&store.stripe_of(hash)), retired_(store.queue_of_thread()), hash_(hash) {
   stripe_->latch.lock();
   if (store.by_key_ && store.snapshots_.load(std::memory_order_seq_cst) != 0) whole_ = true;  // it is the only stripe
   begin();
 }
 
 void SharedStore::Writer::begin() {
+  retired_.latch.lock();
   locked_ = true;
   root_ = load(store_.root_);
   if (store_.by_key_) return;
@@ -258,6 +262,7 @@ void SharedStore::Writer::begin() {
 void SharedStore::Writer::unlock() noexcept {
   if (!locked_) return;
   locked_ = false;
+  retired_.latch.unlock();
   if (!whole_) return stripe_->latch.unlock();
   store_.unlock_all();
 }
@@ -301,7 +306,7 @@ void SharedStore::Writer::set_leaf(std::uint64_t hash, Link leaf) {
     return;
   }
   pending_.make_room();
-  stripe_->retired.make_room(2 * pending_.size() + builder_->replaced().size() + 8);
+  retired_.make_room(2 * pending_.size() + builder_->replaced().size() + 8);
   buckets::Builder::Spot spot = builder_->find(hash);
   const Link before = spot.slot == nullptr ? no_link : untagged(load(*spot.slot));
   if (kind_of(before) == kind_pending) {
@@ -376,7 +381,7 @@ void SharedStore::Writer::clear() {
 // Of one hash: the store with which the leaf stands in its place. Nothing that readers see has changed before it.
 Swap SharedStore::Writer::place_leaf() {
   if (added_.size() + removed_.size() == 0) return {};
-  stripe_->retired.make_room(change_.replaced().size() + removed_.size() + 16);
+  retired_.make_room(change_.replaced().size() + removed_.size() + 16);
   buckets::Builder::Spot spot = builder_->find(hash_);
   if (spot.slot == nullptr && root_ != no_link) {
     spot = builder_->room_for(hash_);
@@ -406,7 +411,7 @@ void SharedStore::Writer::commit() {
 // Everything that can fail. The same object may be added and removed: then readers have never seen it, and it is
 // retired all the same.
 void SharedStore::Writer::prepare() {
-  stripe_->retired.make_room(change_.replaced().size() + removed_.size() + 2 * pending_.size() + 1 +
+  retired_.make_room(change_.replaced().size() + removed_.size() + 2 * pending_.size() + 1 +
                              (builder_ ? builder_->replaced().size() : 0));
   for (std::size_t i = 0; i < removed_.size(); ++i) {
     object_of(removed_[i])->removed.store(true, std::memory_order_release);
@@ -434,7 +439,7 @@ void SharedStore::Writer::publish(Swap swap) {
   const Links& replaced = change_.replaced();
   for (std::size_t i = 0; i < replaced.size(); ++i) retire(replaced[i], stamp);
   for (std::size_t i = 0; i < removed_.size(); ++i) retire(removed_[i], stamp);
-  if (cleared_ != no_link) stripe_->retired.push({cleared_, stamp, true});
+  if (cleared_ != no_link) retired_.push({cleared_, stamp, true});
   added_.clear();  // their counts are the table's now
   if (clear_) {
     for (std::size_t i = 0; i < store_.stripe_count(); ++i) {
@@ -462,15 +467,14 @@ void SharedStore::Writer::retire_all() noexcept {
 
 void SharedStore::Writer::take_over() {
   Epochs& epochs = *store_.epochs_;
-  RetiredQueue& retired = stripe_->retired;
   if (clear_) {
     if (epochs.try_advance()) epochs.try_advance();
-    for (std::size_t i = 0; i < store_.stripe_count(); ++i) store_.take_over(store_.stripes_[i], over_);
+  } else if (retired_.size() <= retired_max) {
     return;
+  } else if (!epochs.is_over(retired_.front().stamp) && ++retired_.waited % patience == 0) {
+    epochs.try_advance();
   }
-  if (retired.size() <= retired_max) return;
-  if (!epochs.is_over(retired.front().stamp) && ++stripe_->waited % patience == 0) epochs.try_advance();
-  store_.take_over(*stripe_, over_);
+  store_.take_over(retired_, over_);
 }
 
 }  // namespace coppice::otp

@@ -7,15 +7,16 @@
 // want to see all objects as they were at one moment.
 //
 // State. The root, a slot: of buckets (shared_buckets.hpp) or of pages (shared_pages.hpp). The stripes, each with the
-// latch of its writers, what they have retired, and their share of the size. A stripe stands for a sixteenth of the
-// hashes, and owns the entries of the directory for them and all that they lead to; a store by key has one stripe. The
-// directory itself belongs to all. The generation, a number that each snapshot raises under all locks.
+// latch of its writers and their share of the size. A stripe stands for a sixteenth of the hashes, and owns the entries of
+// the directory for them and all that they lead to; a store by key has one stripe. The directory itself belongs to all.
+// What was retired stands in queues, one for each worker, with a latch of its own that is taken after those of stripes:
+// two writers have nothing in common but the line of a stripe, if it is the same. The generation, a number that each snapshot raises under all locks.
 //
 // Steps of a writer of one hash:
 //   1. lock the stripe; by key, if there is a snapshot, unlock it again and go on as a writer of anything
 //   2. find the leaf, all objects of the hash, and compute another beside it
 //   3. commit: make room for it if it is new, which changes nothing that readers see; make the one store to one slot that
-//      puts it in its place; stamp what has become unreachable with the epoch, and keep it in the stripe; take some of
+//      puts it in its place; stamp what has become unreachable with the epoch, and keep it in the queue; take some of
 //      those that no reader can see any more; unlock; free them; double the directory if that is due
 // Steps of a writer of anything: lock all stripes, in their order. By hash: in the place of each leaf that changes put a
 // pending one, which readers take for the old leaf; commit by one store, from which on they take all of them for the new
@@ -90,9 +91,12 @@ class SharedStore {
     std::uint64_t stamp = 0;
     bool whole = false;       // everything below the node, with the objects
   };
-  // First in, first out; the oldest have the smallest stamps.
-  class RetiredQueue {
+  // First in, first out; the oldest have the smallest stamps. One for each worker, that of its own writers, and one for
+  // all foreign threads.
+  class alignas(64) RetiredQueue {
    public:
+    Latch latch;
+    std::uint32_t waited = 0;  // how often nothing could be freed
     void make_room(std::size_t more);
     void push(const Retired& retired) noexcept { ring_[(head_ + size_++) & (ring_.size() - 1)] = retired; }
     [[nodiscard]] const Retired& front() const noexcept { return ring_[head_]; }
@@ -104,19 +108,18 @@ class SharedStore {
     std::size_t head_ = 0;
     std::size_t size_ = 0;
   };
-  // Written under its latch; the sums are read by anybody.
+  // Written under its latch; the sums are read by anybody. One line: it goes from writer to writer.
   struct alignas(64) Stripe {
     Latch latch;
     std::uint64_t sequence = 0;
-    RetiredQueue retired;
-    std::uint32_t waited = 0;               // how often nothing could be freed
     std::atomic<std::size_t> size{0};       // modulo its range: what one stripe adds another may take away
     std::atomic<std::size_t> bytes{0};
   };
 
   class Over;
   static void free(const Retired& retired) noexcept;
-  void take_over(Stripe& stripe, std::vector<Retired>& over);  // under its latch
+  void take_over(RetiredQueue& retired, std::vector<Retired>& over);  // under its latch
+  [[nodiscard]] RetiredQueue& queue_of_thread() const noexcept { return retired_[epochs_->place_of_thread()]; }
   void lock_all();
   void unlock_all() noexcept;
   void double_directory() noexcept;
@@ -131,7 +134,8 @@ class SharedStore {
   std::atomic<std::uint32_t> snapshots_{0};
   Slot root_{no_link};            // by hash: a directory, always
   std::uint64_t generation_ = 1;  // read under a lock, written under all
-  std::unique_ptr<Stripe[]> stripes_;
+  const std::unique_ptr<Stripe[]> stripes_;
+  const std::unique_ptr<RetiredQueue[]> retired_;
 };
 
 // What a reader sees, within the pin; a writer, until its next change.
@@ -209,7 +213,7 @@ class SharedStore::Writer {
   void settle(bool committed) noexcept;
   void prepare();
   void publish(Swap swap);
-  void retire(Link link, std::uint64_t stamp) noexcept { stripe_->retired.push({link, stamp, false}); }
+  void retire(Link link, std::uint64_t stamp) noexcept { retired_.push({link, stamp, false}); }
   void retire_all() noexcept;
   void take_over();
 
@@ -217,7 +221,8 @@ class SharedStore::Writer {
   bool whole_;
   bool locked_ = false;
   bool clear_ = false;
-  Stripe* stripe_;           // keeps what is retired
+  Stripe* stripe_;           // counts what has changed
+  RetiredQueue& retired_;    // of this thread; held as long as the locks are
   std::uint64_t hash_ = 0;
   Link root_ = no_link;      // by key, or emptied: of the new structure; of one hash: the new leaf
   Swap swap_;                // by key, in place
