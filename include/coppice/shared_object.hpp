@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <compare>
 #include <concepts>
 #include <cstddef>
@@ -190,6 +191,11 @@ constexpr std::uint64_t rank_key(const K& key) noexcept {
     constexpr std::uint64_t lowest = std::is_signed_v<K> ? std::uint64_t{1} << 63 : 0;
     return static_cast<std::uint64_t>(key) ^ lowest;
   } else if constexpr (KeyText<K>) {
+    if (!std::is_constant_evaluated() && std::endian::native == std::endian::little && key.size() >= 8) {
+      std::uint64_t first = 0;
+      std::memcpy(&first, key.data(), sizeof first);
+      return __builtin_bswap64(first);
+    }
     std::uint64_t rank = 0;
     for (std::size_t i = 0; i < sizeof(rank); ++i) {
       rank = rank << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0);

@@ -23,8 +23,15 @@ constexpr const char* unknown = "there is no such registry, or it is starting ag
 // The registry that a name leads to, within a pin.
 class Found {
  public:
-  explicit Found(const detail::RegistryRef& ref)
-      : core_(runtime::acting_core(held_, "Registry")),
+  explicit Found(const detail::RegistryRef& ref) : Found(ref, runtime::this_worker()) {}
+  [[nodiscard]] RegistryState* operator->() const noexcept { return registry_; }
+  [[nodiscard]] RegistryState& operator*() const noexcept { return *registry_; }
+  [[nodiscard]] runtime::Core& core() const noexcept { return core_; }
+  [[nodiscard]] RegistryDirectory& directory() const noexcept { return directory_; }
+
+ private:
+  Found(const detail::RegistryRef& ref, const runtime::Worker* worker)
+      : core_(worker != nullptr ? worker->core() : runtime::acting_core(held_, "Registry")),
         directory_(RegistryDirectory::of(core_)),
         pin_(*directory_.epochs()),
         registry_(directory_.find(ref.name, ref.hash)) {
@@ -34,12 +41,7 @@ class Found {
       detail::throw_badarg("the registry of that name holds other types");
     }
   }
-  [[nodiscard]] RegistryState* operator->() const noexcept { return registry_; }
-  [[nodiscard]] RegistryState& operator*() const noexcept { return *registry_; }
-  [[nodiscard]] runtime::Core& core() const noexcept { return core_; }
-  [[nodiscard]] RegistryDirectory& directory() const noexcept { return directory_; }
 
- private:
   std::shared_ptr<runtime::Core> held_;
   runtime::Core& core_;
   RegistryDirectory& directory_;

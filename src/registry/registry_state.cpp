@@ -14,11 +14,11 @@ RegistryState::RegistryState(const std::shared_ptr<Epochs>& epochs, RegistryCrea
 }
 
 std::size_t RegistryState::store_index_of(const SharedObject& object) const noexcept {
-  return creation.keys == Keys::duplicate ? index_of(pid_of(object)) : object.hash % partitions.size();
+  return creation.keys == Keys::duplicate ? index_of(pid_of(object)) : index_of(object.hash);
 }
 
 std::size_t RegistryState::server_of(const SharedObject& object) const noexcept {
-  return creation.keys == Keys::duplicate_by_key ? object.hash % partitions.size() : index_of(pid_of(object));
+  return creation.keys == Keys::duplicate_by_key ? index_of(object.hash) : index_of(pid_of(object));
 }
 
 void RegistryState::OwnedList::add(ObjectRef object, std::size_t server) {
@@ -81,7 +81,7 @@ void RegistryState::remove_from_stores(const std::vector<ObjectRef>& objects) {
 
 // -- the directory
 
-RegistryDirectory& RegistryDirectory::of(runtime::Core& core) {
+RegistryDirectory& RegistryDirectory::make(runtime::Core& core) {
   return static_cast<RegistryDirectory&>(
       core.annex(runtime::AnnexKind::registries, [](runtime::Core& c) -> std::unique_ptr<runtime::Annex> {
         return std::make_unique<RegistryDirectory>(c);

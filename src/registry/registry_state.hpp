@@ -62,9 +62,12 @@ class RegistryState : public std::enable_shared_from_this<RegistryState> {
     std::unordered_map<std::uint64_t, OwnedList> owned;  // by Pid::number
   };
 
-  [[nodiscard]] Partition& of_key(std::uint64_t hash) noexcept { return *partitions[hash % partitions.size()]; }
+  [[nodiscard]] std::size_t index_of(std::uint64_t hash) const noexcept {
+    return partitions.size() == 1 ? 0 : hash % partitions.size();  // a division is as long as half a search
+  }
+  [[nodiscard]] Partition& of_key(std::uint64_t hash) noexcept { return *partitions[index_of(hash)]; }
   [[nodiscard]] std::size_t index_of(const Pid& pid) const noexcept {
-    return std::hash<Pid>{}(pid) % partitions.size();
+    return index_of(std::hash<Pid>{}(pid));
   }
   [[nodiscard]] Partition& of_owner(const Pid& pid) noexcept { return *partitions[index_of(pid)]; }
   // Where an entry stands, and whose process stands for it.
@@ -90,7 +93,10 @@ class RegistryState : public std::enable_shared_from_this<RegistryState> {
 class RegistryDirectory final : public runtime::Annex {
  public:
   explicit RegistryDirectory(runtime::Core& core) : epochs_(Epochs::of(core)) {}
-  [[nodiscard]] static RegistryDirectory& of(runtime::Core& core);
+  [[nodiscard]] static RegistryDirectory& of(runtime::Core& core) {
+    runtime::Annex* known = core.annex_if_any(runtime::AnnexKind::registries);
+    return known != nullptr ? static_cast<RegistryDirectory&>(*known) : make(core);
+  }
 
   void process_ends(runtime::Process& process) noexcept override;
   void runtime_ends() noexcept override {}
@@ -105,6 +111,8 @@ class RegistryDirectory final : public runtime::Annex {
   [[nodiscard]] const std::shared_ptr<Epochs>& epochs() const noexcept { return epochs_; }
 
  private:
+  [[nodiscard]] static RegistryDirectory& make(runtime::Core& core);
+
   const std::shared_ptr<Epochs> epochs_;
   NameIndex<RegistryState> names_;
   std::mutex mutex_;
