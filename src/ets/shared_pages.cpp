@@ -45,9 +45,11 @@ Spot spot_in(const Page& page, std::uint64_t rank, bool exact, Compare compare) 
   return {low, false};
 }
 
+// The ranks and the objects: which of them the search will read is known only when it has read others, and then each line
+// would be waited for.
 void prefetch(Link page) noexcept {
-  const auto* begin = reinterpret_cast<const std::byte*>(page & ~kind_bits);
-  for (int line = 0; line < 4; ++line) __builtin_prefetch(begin + 64 * line);
+  const auto* begin = node_of<const std::byte>(page);
+  for (int line = 0; line < 8; ++line) __builtin_prefetch(begin + 64 * line);
 }
 
 Link child_of(const Page& page, std::uint32_t index) noexcept {
