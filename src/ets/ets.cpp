@@ -223,17 +223,22 @@ void read_key(const TableRef& ref, const Probe& key, SeeObject see) {
   table->store.view().for_key(key, see);
 }
 
-void read_first(const TableRef& ref, const Probe& key, SeeObject see) {
-  if (const TableState* known = ref.handle == nullptr ? nullptr : ref.handle->get();
-      known != nullptr && known->access != ets::Access::private_ && known->ops == ref.ops) {
-    const Epochs::Pin pin(*known->epochs);
-    if (!known->dead.load(std::memory_order_acquire)) {
-      if (const SharedObject* found = known->store.find(key)) (void)see(*found);
-      return;
-    }
-  }
-  const Access table(ref, Need::read);  // in all other cases; says what is wrong
+namespace {
+[[gnu::noinline]] void read_first_checked(const TableRef& ref, const Probe& key, SeeObject see) {
+  const Access table(ref, Need::read);
   if (const SharedObject* found = table->store.find(key)) (void)see(*found);
+}
+}  // namespace
+
+// Most look-ups have a handle to a live table that all may read. The others, by a name or wrong, are told apart elsewhere.
+void read_first(const TableRef& ref, const Probe& key, SeeObject see) {
+  const TableState* known = ref.handle == nullptr ? nullptr : ref.handle->get();
+  if (known == nullptr || known->access == ets::Access::private_ || known->ops != ref.ops ||
+      known->dead.load(std::memory_order_acquire)) {
+    return read_first_checked(ref, key, see);
+  }
+  const Epochs::Pin pin(*known->epochs);
+  if (const SharedObject* found = known->store.find(key)) (void)see(*found);
 }
 
 void read_all(const TableRef& ref, SeeObject see) {

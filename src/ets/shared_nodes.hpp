@@ -16,12 +16,13 @@
 //              between them.
 //
 // The upper 16 bits of a link are free: addresses have 48. The link of a leaf in a bucket has some bits of its hash
-// there, its tag, so that a search touches no object but, one time in 4000, the right one. The link of a segment has
+// there, its tag: a search touches another object than the right one once in some thousand times. The link of a segment has
 // the two shifts that make the index of a bucket out of a hash: the segment's own first line need not be read.
 //
 // Who may touch what. Readers load slots, within a pin (epochs.hpp). Writers store to them, and touch `mark` and
 // `leaves`, under the locks of the store (shared_store.hpp). All loads and stores of slots that readers can reach are
-// sequentially consistent: epochs.hpp asks for it, and a load acquires what was behind the link when it was stored.
+// sequentially consistent: epochs.hpp asks for it, and a load acquires what was behind the link when it was stored. Only
+// the hint of a search (match_in, shared_buckets.hpp) looks at slots without that; whatever is used is loaded again.
 #pragma once
 
 #include <array>

@@ -10,8 +10,7 @@
 namespace coppice::otp {
 namespace {
 
-constexpr std::size_t retired_max = 16;  // in a queue, before a writer tries to free them
-constexpr std::uint32_t patience = 32;   // writers that find nothing to free, before one tries to advance the epoch
+constexpr std::uint32_t patience = 32;  // writers that find nothing to free, before one tries to advance the epoch
 void add(std::atomic<std::size_t>& sum, std::ptrdiff_t change) noexcept {
   sum.store(sum.load(std::memory_order_relaxed) + static_cast<std::size_t>(change), std::memory_order_relaxed);
 }
@@ -48,6 +47,7 @@ void SharedStore::RetiredQueue::make_room(std::size_t more) {
 SharedStore::Retired SharedStore::RetiredQueue::pop() noexcept {
   const Retired oldest = ring_[head_];
   head_ = (head_ + 1) & (ring_.size() - 1);
+  wholes_ -= oldest.whole ? 1 : 0;
   if (--size_ == 0 && ring_.size() > 1024) ring_ = {};
   if (ring_.empty()) head_ = 0;
   return oldest;
@@ -199,7 +199,7 @@ class SharedStore::Over {
     for (std::size_t i = 0; i < count_; ++i) SharedStore::free(some_[i]);
   }
   void take(Epochs& epochs, RetiredQueue& retired) noexcept {
-    if (retired.size() <= retired_max) return;
+    if (!retired.is_due()) return;
     if (!epochs.is_over(retired.front().stamp) && ++retired.waited % patience == 0) epochs.try_advance();
     while (count_ < some_.size() && retired.size() != 0 && epochs.is_over(retired.front().stamp)) {
       some_[count_++] = retired.pop();
@@ -469,7 +469,7 @@ void SharedStore::Writer::take_over() {
   Epochs& epochs = *store_.epochs_;
   if (clear_) {
     if (epochs.try_advance()) epochs.try_advance();
-  } else if (retired_.size() <= retired_max) {
+  } else if (!retired_.is_due()) {
     return;
   } else if (!epochs.is_over(retired_.front().stamp) && ++retired_.waited % patience == 0) {
     epochs.try_advance();

@@ -98,7 +98,12 @@ class SharedStore {
     Latch latch;
     std::uint32_t waited = 0;  // how often nothing could be freed
     void make_room(std::size_t more);
-    void push(const Retired& retired) noexcept { ring_[(head_ + size_++) & (ring_.size() - 1)] = retired; }
+    void push(const Retired& retired) noexcept {
+      ring_[(head_ + size_++) & (ring_.size() - 1)] = retired;
+      wholes_ += retired.whole ? 1 : 0;
+    }
+    // Is it time to free some? A whole table is not kept until more comes.
+    [[nodiscard]] bool is_due() const noexcept { return size_ > retired_max || wholes_ != 0; }
     [[nodiscard]] const Retired& front() const noexcept { return ring_[head_]; }
     Retired pop() noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -107,6 +112,7 @@ class SharedStore {
     std::vector<Retired> ring_;  // its size is a power of two
     std::size_t head_ = 0;
     std::size_t size_ = 0;
+    std::size_t wholes_ = 0;
   };
   // Written under its latch; the sums are read by anybody. One line: it goes from writer to writer.
   struct alignas(64) Stripe {
@@ -127,6 +133,7 @@ class SharedStore {
   [[nodiscard]] Stripe& stripe_of(std::uint64_t hash) const noexcept { return stripes_[by_key_ ? 0 : hash >> 60]; }
 
   static constexpr std::size_t stripe_max = 16;
+  static constexpr std::size_t retired_max = 16;  // in a queue, before a writer tries to free them
 
   // Read by all, and but for the root written rarely.
   const std::shared_ptr<Epochs> epochs_;
