@@ -54,10 +54,15 @@ bool ServerLoop::can_rest() const noexcept {
 
 // -- which message is next -----------------------------------------------------------------------------------------------
 
+namespace {
+inline bool is_exit_message(const detail::SignalTable& how) {
+  return how.type != nullptr && detail::same_type(how.type, &detail::type_identity<ExitMessage>);
+}
+}  // namespace
+
 // The parent is recognised by the message's shape alone (GS-103). A server started without a link has none (GS-003).
 bool ServerLoop::is_parent_exit(const Signal* message) const {
-  if (message->table->type == nullptr) return false;
-  if (!detail::same_type(message->table->type, &detail::type_identity<ExitMessage>)) return false;
+  if (!is_exit_message(*message->table)) return false;
   const Pid& from = static_cast<const ExitMessage*>(detail::payload_of(const_cast<Signal*>(message)))->pid;
   if (!from) return body_.core->stopping();  // from the runtime itself: there is no parent that could stop it
   return body_.linked_parent && from == body_.linked_parent;
@@ -78,9 +83,7 @@ Signal* ServerLoop::next_while_suspended(Process& process) {
   return nullptr;
 }
 
-ServerLoop::Step ServerLoop::step(Process& process) {
-  if (ended_) return Step::ended;
-  runtime::intake(process);
+ServerLoop::Step ServerLoop::step_otherwise(Process& process) {
   if (body_.leaving != runtime::Leave::no) {  // a fatal signal: no terminate, no report (GS-093, LR-028)
     end_reason_ = body_.reason;
     ended_ = true;
@@ -93,43 +96,51 @@ ServerLoop::Step ServerLoop::step(Process& process) {
     if (debug_ != nullptr && !ended_) tell_outcome({});
   } else if (Signal* message = suspended_ ? next_while_suspended(process) : runtime::take_first(process)) {
     handle(process, message);
-  } else if (timeout_ >= 0 && !suspended_ && runtime::core_of(process).world().now() >= wake_at_) {
-    fire_timeout(process);
   } else {
-    return Step::idle;
+    return step_without_message(process);
   }
+  return ended_ ? Step::ended : Step::handled;
+}
+
+ServerLoop::Step ServerLoop::step_without_message(Process& process) {
+  if (timeout_ < 0 || suspended_ || runtime::core_of(process).world().now() < wake_at_) return Step::idle;
+  fire_timeout(process);
   return ended_ ? Step::ended : Step::handled;
 }
 
 // -- handling -------------------------------------------------------------------------------------------------------------
 
-void ServerLoop::handle(Process& process, Signal* message) {
-  if (message->table->behaviour == &system_behaviour) return handle_system(process, message);
-  if (message->table->bounce == nullptr && is_parent_exit(message)) {  // a call is none
-    const ExitReason reason = static_cast<ExitMessage*>(detail::payload_of(message))->reason;
-    const bool halting = !static_cast<ExitMessage*>(detail::payload_of(message))->pid;
-    last_message_term_ = detail::term_of_message(message);
-    last_type_ = nullptr;
-    message->table->destroy(message);
-    if (halting) {  // the whole system halts: no terminate (GS-093)
-      end_reason_ = reason;
-      ended_ = true;
-      return;
-    }
-    return end(process, reason, Cause::stop);
+// Runs a callback and acts on how it left: by return, by an exception, or because the process is leaving.
+template <class F>
+[[gnu::always_inline]] inline void ServerLoop::guard(Process& process, F&& callback) {
+  if (!wish.is_empty()) [[unlikely]] wish = {};
+  Cause cause = Cause::stop;
+  bool failed = false;
+  body_.in_turn = true;
+  try {
+    callback();
+    runtime::leave_if_due(process);
+  } catch (const runtime::LeaveStack&) {
+    failed = true;
+    cause = Cause::exit;
+    failure_ = body_.reason;
+  } catch (const Exit& exit) {
+    failed = true;
+    cause = Cause::exit;
+    failure_ = exit.reason();
+  } catch (...) {
+    failed = true;
+    cause = Cause::exception;
+    failure_ = runtime::reason_of_current_exception();
   }
-  timeout_ = -1;  // any message cancels it (GS-081)
-  wake_at_ = platform::never;
-  handle_typed_or_bare(process, message);
+  body_.in_turn = false;
+  body_.handled_call = nullptr;
+  if (body_.leaving != runtime::Leave::no) [[unlikely]] return after_leaving(process);
+  if (failed) [[unlikely]] return after_failure(process, cause);
+  if (!wish.is_empty() || asked_to_end_ || body_.orphans != nullptr) [[unlikely]] after_wish(process);
 }
 
-// A system message restarts a pending timeout (GS-083).
-void ServerLoop::handle_system(Process& process, Signal* message) {
-  guard(process, [&] { message->table->deliver(*this, message); });
-  if (!ended_ && timeout_ >= 0) wake_at_ = runtime::core_of(process).world().now() + static_cast<platform::Nanoseconds>(timeout_);
-}
-
-void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
+[[gnu::always_inline]] inline void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
   const detail::SignalTable& how = *message->table;
   detail::Deliver deliver = how.deliver;
   if (how.behaviour != nullptr) {
@@ -140,25 +151,62 @@ void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
     if (deliver == nullptr) return handle_unknown(process, message);
   }
   const bool is_call = how.bounce != nullptr;
-  last_message_ = is_call ? nullptr : message;
-  if (is_call) last_caller_ = static_cast<detail::CallNode*>(message)->caller;
-  runtime::Badge& badge = runtime::core_of(process).table().badge(process);
-  badge.handling.store(how.type, std::memory_order_relaxed);
+  process.handling.store(how.type, std::memory_order_relaxed);
   last_type_ = how.type;
-  shown_reply.reset();
-  if (is_call) unanswered = static_cast<detail::CallNode*>(message);
+  if (shown_reply) shown_reply.reset();
+  if (is_call) {
+    unanswered = static_cast<detail::CallNode*>(message);
+    last_caller_ = unanswered->caller;
+  } else {
+    last_message_ = message;
+  }
   guard(process, [&] {
-    if (debug_ != nullptr) {
-      debug_->event(display_name(), {sys::Event::Kind::in, detail::term_of_message(message), {}, {}});
-      runtime::leave_if_due(process);  // a debug function may have waited, and a kill may have come
-    }
+    if (debug_ != nullptr) [[unlikely]] tell_arrival(process, message);
     deliver(*this, message);
   });
-  badge.handling.store(nullptr, std::memory_order_relaxed);
-  last_message_ = nullptr;
-  if (!is_call) message->table->destroy(message);
-  const Pid caller = std::exchange(last_caller_, {});
-  if (debug_ != nullptr && !ended_) tell_outcome(caller);
+  process.handling.store(nullptr, std::memory_order_relaxed);
+  if (!is_call) {
+    last_message_ = nullptr;
+    message->table->destroy(message);
+  }
+  if (debug_ != nullptr && !ended_) [[unlikely]] tell_outcome(last_caller_);
+  if (is_call) last_caller_ = {};
+}
+
+void ServerLoop::handle(Process& process, Signal* message) {
+  const detail::SignalTable& how = *message->table;
+  if (how.behaviour == &system_behaviour) [[unlikely]] return handle_system(process, message);
+  if (how.bounce == nullptr && is_exit_message(how) && is_parent_exit(message)) [[unlikely]] {  // a call is none
+    return handle_parent_exit(process, message);
+  }
+  timeout_ = -1;  // any message cancels it (GS-081)
+  wake_at_ = platform::never;
+  handle_typed_or_bare(process, message);
+}
+
+void ServerLoop::handle_parent_exit(Process& process, Signal* message) {
+  const ExitReason reason = static_cast<ExitMessage*>(detail::payload_of(message))->reason;
+  const bool halting = !static_cast<ExitMessage*>(detail::payload_of(message))->pid;
+  last_message_term_ = detail::term_of_message(message);
+  last_type_ = nullptr;
+  message->table->destroy(message);
+  if (halting) {  // the whole system halts: no terminate (GS-093)
+    end_reason_ = reason;
+    ended_ = true;
+    return;
+  }
+  end(process, reason, Cause::stop);
+}
+
+// A system message restarts a pending timeout (GS-083).
+void ServerLoop::handle_system(Process& process, Signal* message) {
+  guard(process, [&] { message->table->deliver(*this, message); });
+  if (!ended_ && timeout_ >= 0) wake_at_ = runtime::core_of(process).world().now() + static_cast<platform::Nanoseconds>(timeout_);
+}
+
+void ServerLoop::tell_arrival(Process& process, const Signal* message) {
+  debug_->event(display_name(), {sys::Event::Kind::in, detail::term_of_message(message), {}, {}});
+  runtime::leave_if_due(process);  // a debug function may have waited, and a kill may have come
 }
 
 // A reply that the handler returned, or none: one that goes through a From is no event, as in OTP.
@@ -197,51 +245,24 @@ void ServerLoop::report_unknown(const Signal* message) {
   logger::no_handle_info_report(std::string(table->name), detail::term_of_message(message), display_name());
 }
 
-// Runs a callback and acts on how it left: by return, by an exception, or because the process is leaving.
-template <class F>
-void ServerLoop::guard(Process& process, F&& callback) {
-  if (!wish.is_empty()) wish = {};
-  ExitReason reason;
-  Cause cause = Cause::stop;
-  bool failed = false;
-  try {
-    body_.in_turn = true;
-    callback();
-    runtime::leave_if_due(process);
-  } catch (const runtime::LeaveStack&) {
-    failed = true;
-    cause = Cause::exit;
-    reason = body_.reason;
-  } catch (const Exit& exit) {
-    failed = true;
-    cause = Cause::exit;
-    reason = exit.reason();
-  } catch (...) {
-    failed = true;
-    cause = Cause::exception;
-    reason = runtime::reason_of_current_exception();
-  }
-  body_.in_turn = false;
-  body_.handled_call = nullptr;
+void ServerLoop::after_failure(Process& process, Cause cause) { end(process, std::exchange(failure_, {}), cause); }
+
+void ServerLoop::after_leaving(Process& process) {
   if (body_.leaving == runtime::Leave::by_signal) {
     end_reason_ = body_.reason;
     ended_ = true;
     return;
   }
-  if (body_.leaving == runtime::Leave::by_exit) {  // terminate runs next, as a process that is not leaving
-    failed = true;
-    cause = Cause::exit;
-    reason = body_.reason;
-    body_.leaving = runtime::Leave::no;
-    body_.swallows = 0;
-  }
-  if (failed) return end(process, std::move(reason), cause);
+  body_.leaving = runtime::Leave::no;  // by exit: terminate runs next, as a process that is not leaving
+  body_.swallows = 0;
+  failure_ = body_.reason;
+  after_failure(process, Cause::exit);
+}
+
+void ServerLoop::after_wish(Process& process) {
   if (!wish.is_empty()) obey(std::move(wish));
-  if (!asked_to_end_) {
-    if (body_.orphans != nullptr) fail_orphans(ExitReason(Atom("no_reply")));
-    return;
-  }
-  end(process, *std::exchange(asked_to_end_, std::nullopt), Cause::stop);
+  if (asked_to_end_) return end(process, *std::exchange(asked_to_end_, std::nullopt), Cause::stop);
+  if (body_.orphans != nullptr) fail_orphans(ExitReason(Atom("no_reply")));
 }
 
 void ServerLoop::begin(detail::Wish wanted) { obey(std::move(wanted)); }

@@ -18,6 +18,7 @@
 
 #include "otp/debug.hpp"
 #include "platform/world.hpp"
+#include "runtime/mailbox.hpp"
 #include "runtime/process.hpp"
 #include "runtime/rest.hpp"
 
@@ -40,7 +41,17 @@ class ServerLoop : public detail::ServerBody {
   ServerLoop(const ServerLoop&) = delete;
   ServerLoop& operator=(const ServerLoop&) = delete;
 
-  Step step(Process& process);
+  Step step(Process& process) {
+    if (ended_) [[unlikely]] return Step::ended;
+    runtime::intake(process);
+    if (body_.leaving != runtime::Leave::no || continuation_ != nullptr || suspended_) [[unlikely]] {
+      return step_otherwise(process);
+    }
+    Signal* message = runtime::take_first(process);
+    if (message == nullptr) return timeout_ < 0 ? Step::idle : step_without_message(process);
+    handle(process, message);
+    return ended_ ? Step::ended : Step::handled;
+  }
 
   // Acts on what init asked for: true if the server goes on.
   void begin(detail::Wish wish);
@@ -76,14 +87,21 @@ class ServerLoop : public detail::ServerBody {
  private:
   enum class Cause { stop, exit, exception };
 
+  Step step_otherwise(Process& process);        // leaving, suspended, or a continuation comes first
+  Step step_without_message(Process& process);  // a timeout is pending
   Signal* next_while_suspended(Process& process);
   void handle(Process& process, Signal* message);
+  void handle_parent_exit(Process& process, Signal* message);
   void handle_system(Process& process, Signal* message);
   void handle_typed_or_bare(Process& process, Signal* message);
   void handle_unknown(Process& process, Signal* message);
   void tell_outcome(const Pid& caller);
   template <class F>
   void guard(Process& process, F&& callback);
+  void after_failure(Process& process, Cause cause);
+  void after_leaving(Process& process);
+  void after_wish(Process& process);
+  void tell_arrival(Process& process, const Signal* message);
   void obey(detail::Wish wish);
   void fire_timeout(Process& process);
   void end(Process& process, ExitReason reason, Cause cause);
@@ -100,6 +118,7 @@ class ServerLoop : public detail::ServerBody {
   bool suspended_ = false;
   bool ended_ = false;
   ExitReason end_reason_;
+  ExitReason failure_;                      // what a callback has thrown, until it is acted on
   std::optional<ExitReason> asked_to_end_;
   const Signal* last_message_ = nullptr;    // whose handler runs, unless it is a call; only for the report
   const detail::TypeIdentity* last_type_ = nullptr;

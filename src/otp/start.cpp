@@ -110,7 +110,7 @@ StartOutcome start_generic(runtime::Process& parent, MakeBody make_body, void* c
     runtime::Sight& sight = core.table().sight(parent);
     sight.call_id.store(parent.body->call_id, std::memory_order_relaxed);
     sight.callee.store(child.number, std::memory_order_seq_cst);
-    core.start(*process);
+    core.start_next(*process);
     runtime::await_outcome(parent, deadline, answer);
   }
   if (answer.node == nullptr) {

@@ -149,9 +149,8 @@ void note_facts(Core& core, const detail::CallTarget& target, const detail::Type
   facts.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
   if (!core.is_local(target.pid)) return;
   const Process& line = core.table().line(target.pid);
-  const Badge& badge = core.table().badge(line);
   facts.queue_length = line.queue_length.load(std::memory_order_relaxed);
-  const detail::TypeIdentity* handling = badge.handling.load(std::memory_order_relaxed);
+  const detail::TypeIdentity* handling = line.handling.load(std::memory_order_relaxed);
   if (line.serial.load(std::memory_order_acquire) != target.pid.number) {
     facts.queue_length = 0;
     return;

@@ -99,18 +99,21 @@ Pid Core::owner_of_alias(const Reference& alias) const noexcept {
 
 void Core::schedule(Process& process) {
   Worker* here = this_worker();
-  const bool ours = here != nullptr && &here->core() == this;
+  schedule(process, here != nullptr && &here->core() == this ? here : nullptr);
+}
+
+void Core::schedule(Process& process, Worker* here) {
   const platform::Stack* stack = process.stack;
   if (stack != nullptr && !process.body->migratable) {
     Worker& home = *workers_[stack->home];
-    if (ours && here == &home) {
+    if (here == &home) {
       here->schedule_here(process);
     } else {
       home.schedule_from_outside(process);
     }
     return;
   }
-  if (ours) {
+  if (here != nullptr) {
     here->schedule_here(process);
     return;
   }
@@ -208,6 +211,13 @@ void Core::start_task(Process& process) {
   } else {
     spill(process);
   }
+}
+
+void Core::start_next(Process& process) {
+  Worker* here = this_worker();
+  const bool ours = here != nullptr && &here->core() == this;
+  if (!ours || world_.choose(platform::Choice::placement, 2, 0) != 0) return start(process);
+  here->schedule_here(process);
 }
 
 // The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by

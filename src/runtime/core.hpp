@@ -88,6 +88,8 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // -- scheduling: any thread that has just become the owner of `process` by clearing its waiting bit
   void schedule(Process& process);
+  // The same by a caller that knows which of our workers it runs on; null if on none.
+  void schedule(Process& process, Worker* here);
   // Wakes one sleeping worker, if there is one, because something was queued for all.
   void wake_one();
   void wake(Worker& worker);
@@ -114,6 +116,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void process_started(Process& process);             // kills it at once if all are being killed
   void start(Process& process);                        // queues it for its first turn
   void start_task(Process& process);                   // the same for a task
+  void start_next(Process& process);                   // the same for a starter that waits for it: no other worker is woken
   void process_ended() noexcept;                       // the last thing a dying process does
   [[nodiscard]] std::size_t process_count() const noexcept { return live_.alive(); }
   // The calling thread's number among our workers; ProcessTable::no_worker for others.

@@ -212,9 +212,8 @@ Pid whereis(std::string_view name) {
 
 namespace detail {
 Pid whereis(std::string_view name, std::uint64_t hash) {
-  if (runtime::Worker* here = runtime::this_worker()) return here->core().names().whereis(name, hash);
-  std::shared_ptr<runtime::Core> held;
-  return runtime::acting_core(held, "whereis").names().whereis(name, hash);
+  if (runtime::Worker* here = runtime::this_worker()) [[likely]] return here->core().names().whereis(name, hash);
+  return runtime::require_core("whereis")->names().whereis(name, hash);
 }
 }  // namespace detail
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/mailbox.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "platform/fault.hpp"
 #include "runtime/core.hpp"
 #include "runtime/signals.hpp"
@@ -11,27 +14,104 @@ namespace {
 
 constexpr bool is_bounded(std::uint32_t flags) { return (flags & flag::bounded) != 0; }
 
-// Steps 1 to 4 of the header.
-bool push_to_line(Core& core, Process& process, std::uint64_t number, Signal* signal, bool is_message) {
-  std::uint64_t word = process.head.load(std::memory_order_acquire);
-  if (process.serial.load(std::memory_order_acquire) != number) return false;
-  const std::uint64_t tag = head::tag_of(number);
-  const bool at_once = signal->table->kind == SignalKind::message && !is_bounded(process.flags.load(std::memory_order_relaxed));
+// The worker on which the calling thread runs, if it is one of this runtime's.
+Worker* worker_in(Core& core) noexcept {
+  Worker* here = this_worker();
+  return here != nullptr && &here->core() == &core ? here : nullptr;
+}
+
+// Steps 1 to 4 of the header, through the head. `word` was loaded, and the serial compared after it.
+bool push_through_head(Core& core, Worker* here, Process& process, std::uint64_t word, std::uint64_t tag, Signal* signal,
+                       bool is_message) {
   for (;;) {
     if ((word & head::dead) != 0 || (word & head::tag_bits) != tag) return false;
-    if (at_once && word == (tag | head::waiting)) {
-      if (!process.head.compare_exchange_weak(word, tag, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
-      take_at_once(process, signal);
-      core.schedule(process);
-      return true;
-    }
     const bool keeps_waiting = is_message && (word & head::call_wait) != 0;
     signal->next = head::signal(word);
     const std::uint64_t bits = keeps_waiting ? word & head::state_bits : 0;
     const std::uint64_t pushed = tag | reinterpret_cast<std::uint64_t>(signal) | bits;
     if (process.head.compare_exchange_weak(word, pushed, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      if ((word & head::waiting) != 0 && !keeps_waiting) core.schedule(process);
+      if ((word & head::waiting) != 0 && !keeps_waiting) core.schedule(process, here);
       return true;
+    }
+  }
+}
+
+bool push_to_line(Core& core, Process& process, std::uint64_t number, Signal* signal, bool is_message) {
+  const std::uint64_t word = process.head.load(std::memory_order_acquire);
+  if (process.serial.load(std::memory_order_acquire) != number) return false;
+  return push_through_head(core, worker_in(core), process, word, head::tag_of(number), signal, is_message);
+}
+
+// The length has grown from `before`. The mark is reported when it is reached, and again only after the mailbox was half
+// empty in between: a queue that swings about its mark makes one report.
+inline void note_growth(Body& body, std::uint32_t before, std::uint32_t length) {
+  if (length > body.queue_peak) body.queue_peak = length;
+  const std::uint32_t mark = body.high_water_mark;
+  if (body.above_mark && before < mark / 2) [[unlikely]] body.above_mark = false;
+  if (!body.above_mark && before < mark && length >= mark) [[unlikely]] body.above_mark = body.mark_due = true;
+}
+
+// Appends `count` messages, linked from the oldest to the newest, to a queue without a capacity.
+inline void append_chain(Process& process, Signal* oldest, Signal* newest, std::uint32_t count) {
+  if (process.queue == nullptr) {
+    newest->next = oldest;
+  } else {
+    newest->next = process.queue->next;
+    process.queue->next = oldest;
+  }
+  process.queue = newest;
+  const std::uint32_t before = process.queue_length.load(std::memory_order_relaxed);
+  process.queue_length.store(before + count, std::memory_order_relaxed);
+  note_growth(*process.body, before, before + count);
+}
+
+inline bool try_take_at_once(Process& process, Signal* message) {
+  if (at_rest(process) || process.body->leaving != Leave::no) return false;
+  ++process.body->reductions;
+  append_chain(process, message, message, 1);
+  return true;
+}
+
+// By the owner: through the head all the same.
+void push_to_own_head(Process& process, Signal* message) {
+  std::uint64_t word = process.head.load(std::memory_order_relaxed);
+  do {
+    message->next = head::signal(word);
+  } while (!process.head.compare_exchange_weak(word, (word & head::tag_bits) | reinterpret_cast<std::uint64_t>(message),
+                                               std::memory_order_release, std::memory_order_relaxed));
+}
+
+// An ordinary message to a mailbox without a capacity. False if the receiver is gone.
+inline bool push_ordinary(Core& core, Worker* here, Process& process, std::uint64_t number, Signal* message) {
+  std::uint64_t word = process.head.load(std::memory_order_acquire);
+  if (process.serial.load(std::memory_order_acquire) != number) return false;
+  const std::uint64_t tag = head::tag_of(number);
+  if (word == (tag | head::waiting)) {
+    if (process.head.compare_exchange_strong(word, tag, std::memory_order_acq_rel, std::memory_order_acquire)) {
+      if (!try_take_at_once(process, message)) [[unlikely]] push_to_own_head(process, message);
+      if (here != nullptr && process.stack == nullptr) {
+        here->schedule_here(process);
+      } else {
+        core.schedule(process, here);
+      }
+      return true;
+    }
+  } else if (word == tag && here != nullptr && here->will_run_next(process) && try_take_at_once(process, message)) {
+    return true;
+  }
+  return push_through_head(core, here, process, word, tag, message, true);
+}
+
+// What is not all messages: each signal in order, until one is fatal.
+void act_on_chain(Process& process, Signal* oldest) {
+  Body& body = *process.body;
+  while (oldest != nullptr) {
+    Signal* next = oldest->next;
+    act(process, oldest);
+    oldest = next;
+    if (body.leaving != Leave::no) {
+      body.unhandled = oldest;  // behind the fatal one
+      break;
     }
   }
 }
@@ -59,12 +139,7 @@ Process* claim_waiting(Core& core, const Pid& pid) noexcept {
 }
 
 void take_at_once(Process& process, Signal* message) {
-  if (process.queue == nullptr && !at_rest(process) && take_first_message(process, message)) [[likely]] return;
-  std::uint64_t word = process.head.load(std::memory_order_relaxed);
-  do {
-    message->next = head::signal(word);
-  } while (!process.head.compare_exchange_weak(word, (word & head::tag_bits) | reinterpret_cast<std::uint64_t>(message),
-                                               std::memory_order_release, std::memory_order_relaxed));
+  if (!try_take_at_once(process, message)) [[unlikely]] push_to_own_head(process, message);
 }
 
 bool takes_room(const Signal* message) {
@@ -94,16 +169,21 @@ Pushed try_push_message(Core& core, const Pid& to, Signal* message) {
   const bool counted = (process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 &&
                        process.serial.load(std::memory_order_acquire) == to.number && takes_room(message);
   if (counted && !take_room(core, process)) return Pushed::full;
-  if (push_to_line(core, process, to.number, message, is_message(message))) return Pushed::delivered;
+  const bool ordinary = message->table->kind == SignalKind::message && !is_bounded(process.flags.load(std::memory_order_relaxed));
+  const bool pushed = ordinary ? push_ordinary(core, worker_in(core), process, to.number, message)
+                               : push_to_line(core, process, to.number, message, is_message(message));
+  if (pushed) return Pushed::delivered;
   if (counted) core.table().sight(process).pending.fetch_sub(1, std::memory_order_relaxed);
   return Pushed::dead;
 }
 
-bool push_message(Core& core, const Pid& to, Signal* message) {
+bool push_message(Core& core, const Pid& to, Signal* message) { return push_message(core, worker_in(core), to, message); }
+
+bool push_message(Core& core, Worker* here, const Pid& to, Signal* message) {
   if (core.is_local(to)) {
     Process& process = core.table().line(to);
-    if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) == 0) [[likely]] {
-      if (push_to_line(core, process, to.number, message, true)) return true;
+    if (!is_bounded(process.flags.load(std::memory_order_relaxed))) [[likely]] {
+      if (push_ordinary(core, here, process, to.number, message)) [[likely]] return true;
       discard(message, ExitReason::noproc());
       return false;
     }
@@ -128,33 +208,38 @@ void push_wake(Core& core, WakeTimer& timer) {
 bool intake_news(Process& process) {
   Body& body = *process.body;
   if (body.leaving != Leave::no) return false;
+  report_mark_if_due(process);
   std::uint64_t word = process.head.load(std::memory_order_relaxed);
+  if ((word & head::pointer_bits) == 0) return false;
   word = process.head.exchange(word & head::tag_bits, std::memory_order_acq_rel);
-  Signal* oldest = oldest_first(head::signal(word));
-  while (oldest != nullptr) {
-    Signal* next = oldest->next;
-    act(process, oldest);
-    oldest = next;
-    if (body.leaving != Leave::no) {
-      body.unhandled = oldest;  // behind the fatal one
-      break;
-    }
+  Signal* const newest = head::signal(word);
+  Signal* oldest = nullptr;
+  std::uint32_t count = 0;
+  bool only_messages = !is_bounded(process.flags.load(std::memory_order_relaxed));
+  for (Signal* at = newest; at != nullptr; ++count) {
+    only_messages = only_messages && at->table->kind == SignalKind::message;
+    Signal* next = std::exchange(at->next, oldest);
+    oldest = std::exchange(at, next);
   }
+  if (only_messages) [[likely]] {
+    body.reductions += count;
+    append_chain(process, oldest, newest, count);
+    report_mark_if_due(process);
+    return true;
+  }
+  act_on_chain(process, oldest);
   return true;
 }
 
 void append(Process& process, Signal* message) {
-  if (process.queue == nullptr) {
-    message->next = message;
-  } else {
-    message->next = process.queue->next;
-    process.queue->next = message;
-  }
-  process.queue = message;
-  process.queue_length.store(process.queue_length.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message)) {
-    ++process.body->room_taken;
-  }
+  append_chain(process, message, message, 1);
+  if (is_bounded(process.flags.load(std::memory_order_relaxed)) && takes_room(message)) ++process.body->room_taken;
+}
+
+void give_room(Process& process, const Signal* message) {
+  if (!takes_room(message)) return;
+  --process.body->room_taken;
+  process.body->core->table().sight(process).pending.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void unlink(Process& process, Signal* previous, Signal* message) {
@@ -166,16 +251,19 @@ void unlink(Process& process, Signal* previous, Signal* message) {
   }
   message->next = nullptr;
   process.queue_length.store(process.queue_length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message)) {
-    --process.body->room_taken;
-    process.body->core->table().sight(process).pending.fetch_sub(1, std::memory_order_relaxed);
-  }
+  if (is_bounded(process.flags.load(std::memory_order_relaxed))) give_room(process, message);
 }
 
-Signal* take_first_of_some(Process& process) {
-  Signal* message = process.queue->next;
-  unlink(process, process.queue, message);
-  return message;
+std::uint32_t high_water_mark_of(const Body& body) noexcept {
+  const Rarities* rarities = body.rarities_if_any();
+  const std::size_t mark = rarities != nullptr && rarities->high_water_mark != 0 ? rarities->high_water_mark
+                                                                                 : body.core->options().high_water_mark;
+  return static_cast<std::uint32_t>(std::min<std::size_t>(mark, ~std::uint32_t{0}));
+}
+
+void report_mark(Process& process) {
+  process.body->mark_due = false;
+  process.body->core->report_high_water_mark(process, process.body->high_water_mark);
 }
 
 Signal* take_first_that_takes_room(Process& process) {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -57,6 +58,23 @@ class NameTable {
     std::size_t mask;
     std::vector<std::atomic<Entry*>> slots;
   };
+  // Names are short: to compare the first and the last words, which may overlap, is cheaper than a call.
+  [[nodiscard]] static bool same_text(std::string_view a, std::string_view b) noexcept {
+    const std::size_t size = a.size();
+    if (size != b.size()) return false;
+    if (size < 4 || size > 16) return a == b;
+    const auto same = [&]<class Word>(Word first_a) {
+      Word first_b;
+      Word last_a;
+      Word last_b;
+      std::memcpy(&first_a, a.data(), sizeof(Word));
+      std::memcpy(&first_b, b.data(), sizeof(Word));
+      std::memcpy(&last_a, a.data() + size - sizeof(Word), sizeof(Word));
+      std::memcpy(&last_b, b.data() + size - sizeof(Word), sizeof(Word));
+      return ((first_a ^ first_b) | (last_a ^ last_b)) == 0;
+    };
+    return size < 8 ? same(std::uint32_t{}) : same(std::uint64_t{});
+  }
   // Where the search for a name begins: the low bits of FNV alone are poor.
   [[nodiscard]] static std::size_t place_of(std::uint64_t hash) noexcept { return hash ^ (hash >> 29); }
   // The table pointer and each slot are loaded with acquire, which pairs with the release of the writer that filled them: an
@@ -66,7 +84,7 @@ class NameTable {
     for (std::size_t i = place_of(hash) & table->mask;; i = (i + 1) & table->mask) {
       Entry* entry = table->slots[i].load(std::memory_order_acquire);
       if (entry == nullptr) return nullptr;
-      if (entry->hash == hash && entry->name == name) return entry;
+      if (entry->hash == hash && same_text(entry->name, name)) return entry;
     }
   }
   void grow();

@@ -81,41 +81,51 @@ std::byte* new_memory(std::size_t size) {
 struct Cache {
   struct Class {
     Free* first = nullptr;
-    std::size_t count = 0;
+    std::size_t room = 0;  // for how many more, before some must go to the depot
     Free* full = nullptr;  // one magazine in reserve, against ping-pong with the depot
   };
   std::array<Class, classes> of{};
+  // The thread is ending: destructors that run later use the depot. The classes stand as if they were empty and full, as in a
+  // thread that begins, so that only who would go to the depot has to look.
+  bool gone = false;
+};
+// Without a destructor, so that the frequent path need not ask whether it is constructed; its end is CacheEnd. In the part of
+// a thread's memory that needs no call to find, also in a shared library.
+[[gnu::tls_model("initial-exec")]] constinit thread_local Cache cache_of_thread;
 
-  ~Cache() {
+struct CacheEnd {
+  bool known = false;
+  ~CacheEnd() {
     for (std::size_t i = 0; i < classes; ++i) {
+      Cache::Class& mine = cache_of_thread.of[i];
       Depot& depot = depots()[i];
       const std::lock_guard lock(depot.mutex);
-      if (of[i].full != nullptr) depot.magazines.push_back(of[i].full);
-      while (of[i].first != nullptr) {
-        Free* node = of[i].first;
-        of[i].first = node->next;
+      if (mine.full != nullptr) depot.magazines.push_back(mine.full);
+      while (mine.first != nullptr) {
+        Free* node = mine.first;
+        mine.first = node->next;
         node->next = depot.loose;
         depot.loose = node;
       }
-      of[i] = {};
+      mine = {};
     }
-    gone = true;
+    cache_of_thread.gone = true;
   }
-  bool gone = false;  // the thread is ending: destructors that run later use the depot
 };
-thread_local Cache cache_of_thread;
+thread_local CacheEnd cache_end;
 
 // The address of a thread-local must not be kept across a wait, so it is asked for anew each time.
-[[gnu::noinline]] Cache& cache() noexcept {
+// Asked in code that nothing is inlined into.
+[[gnu::always_inline]] inline Cache& cache() noexcept {
   Cache* cache = &cache_of_thread;
   asm volatile("" : "+r"(cache) : : "memory");
   return *cache;
 }
 
 void refill(Cache::Class& from, std::size_t index) {
+  from.room = 0;
   if (from.full != nullptr) {
     from.first = std::exchange(from.full, nullptr);
-    from.count = magazine;
     return;
   }
   Depot& depot = depots()[index];
@@ -124,12 +134,13 @@ void refill(Cache::Class& from, std::size_t index) {
     if (!depot.magazines.empty()) {
       from.first = depot.magazines.back();
       depot.magazines.pop_back();
-      from.count = magazine;
       return;
     }
-    if (depot.loose != nullptr) {
-      from.first = std::exchange(depot.loose, nullptr);
-      for (const Free* node = from.first; node != nullptr; node = node->next) ++from.count;
+    if (depot.loose != nullptr) {  // as many as fit
+      for (from.room = magazine; depot.loose != nullptr && from.room > 0; --from.room) {
+        Free* node = std::exchange(depot.loose, depot.loose->next);
+        node->next = std::exchange(from.first, node);
+      }
       return;
     }
   }
@@ -140,51 +151,68 @@ void refill(Cache::Class& from, std::size_t index) {
     node->next = from.first;
     from.first = node;
   }
-  from.count = magazine;
 }
 
-void spill(Cache::Class& to, std::size_t index) noexcept {
-  if (to.full != nullptr) {
+// What is not frequent: the cache has none of that size.
+[[gnu::noinline]] void* allocate_otherwise(std::size_t size) {
+  const std::size_t index = (size - 1) / granule;
+  if (index >= classes) return ::operator new(size);
+  Cache& mine = cache();
+  if (mine.gone) return ::operator new((index + 1) * granule);  // joins the depot when it is freed
+  cache_end.known = true;
+  Cache::Class& from = mine.of[index];
+  refill(from, index);
+  Free* node = from.first;
+  from.first = node->next;
+  ++from.room;
+  return node;
+}
+
+// The same for freeing: the cache has enough of that size.
+[[gnu::noinline]] void free_otherwise(void* memory, std::size_t size) noexcept {
+  const std::size_t index = (size - 1) / granule;
+  if (index >= classes) return ::operator delete(memory);
+  auto* node = static_cast<Free*>(memory);
+  Cache& mine = cache();
+  Cache::Class& to = mine.of[index];
+  if (mine.gone || to.full != nullptr) {
     Depot& depot = depots()[index];
     const std::lock_guard lock(depot.mutex);
+    if (mine.gone) {
+      node->next = depot.loose;
+      depot.loose = node;
+      return;
+    }
     depot.magazines.push_back(to.full);
   }
-  to.full = std::exchange(to.first, nullptr);
-  to.count = 0;
+  cache_end.known = true;
+  to.full = std::exchange(to.first, node);
+  node->next = nullptr;
+  to.room = magazine - 1;
 }
 
 }  // namespace
 
 void* allocate_node(std::size_t size) {
   const std::size_t index = (size - 1) / granule;
-  if (index >= classes) return ::operator new(size);
-  Cache& mine = cache();
-  if (mine.gone) return ::operator new((index + 1) * granule);  // joins the depot when it is freed
-  Cache::Class& from = mine.of[index];
-  if (from.first == nullptr) refill(from, index);
+  if (index >= classes) [[unlikely]] return allocate_otherwise(size);
+  Cache::Class& from = cache().of[index];
   Free* node = from.first;
+  if (node == nullptr) [[unlikely]] return allocate_otherwise(size);
   from.first = node->next;
-  --from.count;
+  ++from.room;
   return node;
 }
 
 void free_node(void* memory, std::size_t size) noexcept {
   const std::size_t index = (size - 1) / granule;
-  if (index >= classes) return ::operator delete(memory);
+  if (index >= classes) [[unlikely]] return free_otherwise(memory, size);
+  Cache::Class& to = cache().of[index];
+  if (to.room == 0) [[unlikely]] return free_otherwise(memory, size);
+  --to.room;
   auto* node = static_cast<Free*>(memory);
-  Cache& mine = cache();
-  if (mine.gone) {
-    Depot& depot = depots()[index];
-    const std::lock_guard lock(depot.mutex);
-    node->next = depot.loose;
-    depot.loose = node;
-    return;
-  }
-  Cache::Class& to = mine.of[index];
-  if (to.count >= magazine) spill(to, index);
   node->next = to.first;
   to.first = node;
-  ++to.count;
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "platform/trace.hpp"
 #include "runtime/core.hpp"
 #include "runtime/death.hpp"
+#include "runtime/mailbox.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/wait.hpp"
 
@@ -57,6 +58,7 @@ void apply_options(Core& core, Process& process, const SpawnOptions& options) {
   }
   if (!options.label.empty()) body.extension().rarities().label = Term(options.label);
   if (options.high_water_mark != 0) body.extension().rarities().high_water_mark = options.high_water_mark;
+  body.high_water_mark = high_water_mark_of(body);
   if (options.mailbox_capacity != 0 && options.overflow != Overflow::none) {
     constexpr std::size_t capacity_max = (1u << 24) - 1;
     const auto capacity = static_cast<std::uint32_t>(std::min(options.mailbox_capacity, capacity_max));

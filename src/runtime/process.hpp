@@ -5,6 +5,7 @@
 //
 // Who may touch what
 //   head, serial, queue_length     any thread, atomically.
+//   handling                       any thread reads it, only the owner writes it.
 //   everything else                the owner: the worker that runs the process. Ownership passes with the head word:
 //                                  whoever clears the waiting bit by compare-and-swap (acquire) owns the process until
 //                                  it is scheduled; committing the bit (release) gives it up.
@@ -81,10 +82,13 @@ struct alignas(64) Process {
   };
   platform::Stack* stack = nullptr;         // kept while waiting in mid-function
   Process* run_link = nullptr;              // link of the one run queue in which it stands
-  Body* body = nullptr;
+  union {
+    Body* body = nullptr;
+    std::uint64_t uses;                     // of a free slot: how often it was used
+  };
   std::atomic<std::uint32_t> queue_length{0};  // messages in `queue`; written by the owner only
   std::atomic<std::uint32_t> flags{0};
-  std::uint64_t spare = 0;
+  std::atomic<const detail::TypeIdentity*> handling{nullptr};  // message whose handler runs; written by the owner only
 };
 static_assert(sizeof(Process) == 64);
 
@@ -99,13 +103,12 @@ inline constexpr std::uint32_t closed = 32;       // it is dying: it can be give
 }  // namespace flag
 
 // Who a process is, for other threads that look without owning it: never unmapped, atomics only. All processes have it.
-struct alignas(32) Badge {
-  std::atomic<const detail::TypeIdentity*> handling{nullptr};  // message whose handler runs
+struct Badge {
   std::atomic<const char*> kind{nullptr};   // class of a server: a static text
   std::atomic<std::uint64_t> parent{0};     // Pid::number of the process that started it
   std::atomic<std::uint64_t> group_leader{0};  // Pid::number of Body::group_leader; 0 in a free slot
 };
-static_assert(sizeof(Badge) == 32);
+static_assert(sizeof(Badge) == 24);
 
 // The same for what only some have: who calls, has a name, or a bounded mailbox. It is all zero in the others, and its
 // page of memory is not touched while that holds for all who share it.
@@ -367,7 +370,9 @@ class Body : public detail::Pooled {
   std::uint64_t reductions = 0;
   std::uint32_t queue_peak = 0;        // the longest that the mailbox has been
   std::uint32_t room_taken = 0;        // messages in a bounded mailbox that its capacity counts
-  bool above_mark = false;             // the high-water mark was reported, and the mailbox is not half empty since
+  std::uint32_t high_water_mark = ~std::uint32_t{0};  // the length that is reported when it is reached
+  bool above_mark = false;             // it was reached, and the mailbox is not half empty since
+  bool mark_due = false;               // it was reached, and is not reported yet: the next intake will
 };
 
 }  // namespace coppice::runtime

@@ -154,9 +154,18 @@ Pid spawn(std::unique_ptr<Closure> closure, const std::type_info& type, const Sp
   return pid;
 }
 
+namespace {
+[[gnu::noinline]] bool send_from_outside(const Pid& to, Signal* message) {
+  const std::shared_ptr<runtime::Core> core = runtime::require_core("send");
+  return runtime::push_message(*core, nullptr, to, message);
+}
+}  // namespace
+
 bool send(const Pid& to, Signal* message) {
-  std::shared_ptr<runtime::Core> held;
-  return runtime::push_message(runtime::acting_core(held, "send"), to, message);
+  if (runtime::Worker* here = runtime::this_worker()) [[likely]] {
+    return runtime::push_message(here->core(), here, to, message);
+  }
+  return send_from_outside(to, message);
 }
 
 Result<> try_send(const Pid& to, Signal* message) {
@@ -215,7 +224,11 @@ void blocking(void (*run)(void*), void* argument) {
 
 // -- leaving, self -----------------------------------------------------------------------------------------------------
 
-Pid self() { return runtime::require_process("self").body->pid; }
+Pid self() {
+  const runtime::Worker* here = runtime::this_worker();
+  if (here != nullptr && here->current() != nullptr) [[likely]] return here->current()->body->pid;
+  return runtime::require_process("self").body->pid;
+}
 
 void exit(const ExitReason& reason) { runtime::leave(runtime::require_process("exit"), reason, runtime::Leave::by_exit); }
 

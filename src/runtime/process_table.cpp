@@ -105,18 +105,16 @@ Process* ProcessTable::allocate(std::uint32_t worker) noexcept {
   process->queue = nullptr;
   process->stack = nullptr;
   process->run_link = nullptr;
+  const std::uint64_t use = process->uses + 1;
   process->body = nullptr;
   process->queue_length.store(0, std::memory_order_relaxed);
   process->flags.store(0, std::memory_order_relaxed);
+  process->handling.store(nullptr, std::memory_order_relaxed);
   Badge& badge = badges_[process - lines_];
-  badge.handling.store(nullptr, std::memory_order_relaxed);
   badge.kind.store(nullptr, std::memory_order_relaxed);
   badge.parent.store(0, std::memory_order_relaxed);
   badge.group_leader.store(0, std::memory_order_relaxed);
-  if (process->spare != 0) sights_[process - lines_].clear();
-  // `spare` remembers the use count of the slot while nobody lives there.
-  const std::uint64_t use = process->spare + 1;
-  process->spare = use;
+  if (use != 1) sights_[process - lines_].clear();
   const std::uint64_t number = (use << Pid::slot_bits) | static_cast<std::uint64_t>(process - lines_);
   // The serial before the head: who reads the new head (acquire) reads the new serial as well.
   process->serial.store(number, std::memory_order_relaxed);
@@ -152,6 +150,7 @@ void ProcessTable::hand_over(Magazines& magazines) noexcept {
 void ProcessTable::free(Process& process, std::uint32_t worker) noexcept {
   COPPICE_INVARIANT((process.head.load(std::memory_order_relaxed) & head::dead) != 0,
                     "a process slot was freed whose process is not dead");
+  process.uses = process.serial.load(std::memory_order_relaxed) >> Pid::slot_bits;
   process.serial.store(0, std::memory_order_release);
   if (worker < of_workers_.size()) {
     Magazines& mine = of_workers_[worker];

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/core.hpp"
+#include "runtime/mailbox.hpp"
 
 namespace coppice::runtime {
 namespace {
@@ -36,7 +37,7 @@ bool can_rest(const Process& process) noexcept {
   const Body& body = *process.body;
   constexpr std::uint32_t needs_body = flag::bounded | flag::suspended | flag::closed;
   return process.queue == nullptr && (process.flags.load(std::memory_order_relaxed) & needs_body) == 0 &&
-         body.leaving == Leave::no && !body.dying && !body.ending && !body.in_wait && !body.in_turn &&
+         body.leaving == Leave::no && !body.mark_due && !body.dying && !body.ending && !body.in_wait && !body.in_turn &&
          body.awaited_call == 0 && body.reply == nullptr && body.orphans == nullptr && body.handled_call == nullptr &&
          body.unhandled == nullptr && body.swallows == 0 && body.core->is_local(body.group_leader);
 }
@@ -75,6 +76,7 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept {
   body.trap_exit = rest.trap_exit;
   body.migratable = rest.migratable;
   body.above_mark = rest.above_mark;
+  body.high_water_mark = high_water_mark_of(body);
 }
 
 void wake_from_rest(Process& process) {

@@ -48,28 +48,6 @@ void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
 
 // -- messages
 
-std::size_t high_water_mark_of(const Body& body) {
-  const Extension* extension = body.extension_.get();
-  const Rarities* rarities = extension != nullptr ? extension->rarities_if_any.get() : nullptr;
-  return rarities != nullptr && rarities->high_water_mark != 0 ? rarities->high_water_mark
-                                                               : body.core->options().high_water_mark;
-}
-
-// The mark is reported when it is reached, and again only after the mailbox was half empty in between: a queue that swings
-// about its mark makes one report.
-void note_queue_growth(Process& process) {
-  Body& body = *process.body;
-  const std::uint32_t length = process.queue_length.load(std::memory_order_relaxed);
-  if (length > body.queue_peak) body.queue_peak = length;
-  const std::size_t mark = high_water_mark_of(body);
-  if (body.above_mark) {
-    if (length <= mark / 2) body.above_mark = false;
-  } else if (length == mark) {
-    body.above_mark = true;
-    body.core->report_high_water_mark(process, length);
-  }
-}
-
 // A bounded mailbox that is full makes room, or ends its process. (The other policies have refused at the sender's.)
 void make_room(Process& process) {
   Body& body = *process.body;
@@ -89,7 +67,7 @@ void make_room(Process& process) {
 void take_message(Process& process, Signal* message) {
   if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message)) make_room(process);
   append(process, message);
-  note_queue_growth(process);
+  report_mark_if_due(process);
 }
 
 void take_alias_message(Process& process, AliasMessage* envelope) {
@@ -248,17 +226,6 @@ void take_call_watch(Process& process, CallWatch* watch) {
 }
 
 }  // namespace
-
-bool take_first_message(Process& process, Signal* message) {
-  Body& body = *process.body;
-  if (body.above_mark || high_water_mark_of(body) <= 1) return false;
-  ++body.reductions;
-  message->next = message;
-  process.queue = message;
-  process.queue_length.store(1, std::memory_order_relaxed);
-  if (body.queue_peak == 0) body.queue_peak = 1;
-  return true;
-}
 
 // A `link_exit` node is either a LinkNode (the peer's own record of the link) or an ExitNode (the answer of the dead to
 // a link signal); the table says which.

@@ -20,11 +20,6 @@ namespace coppice::runtime {
 
 // Acts on one signal; consumes it.
 void act(Process& process, Signal* signal);
-// Acts on an ordinary message for a process whose queue is empty and whose mailbox is not bounded, by its owner for the
-// moment, which is not the process itself. False, and nothing was done, if the process must do it: a high-water mark is
-// reached or was.
-[[nodiscard]] bool take_first_message(Process& process, Signal* message);
-
 // -- links
 void establish_link(Process& process, LinkNode* node);  // the child's or peer's end, without a signal
 [[nodiscard]] LinkNode* new_link_node(const Pid& peer);

@@ -16,7 +16,7 @@
 namespace coppice::runtime {
 namespace {
 
-constinit thread_local void* worker_of_thread = nullptr;
+[[gnu::tls_model("initial-exec")]] constinit thread_local void* worker_of_thread = nullptr;
 constexpr std::size_t awake_when_simulated = 2;  // few, so that servers go to rest in the middle of everything
 
 }  // namespace

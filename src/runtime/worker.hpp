@@ -103,6 +103,10 @@ class Worker {
   // For the owner of a process that is about to commit its wait without a stack: see rest.hpp. This worker's thread only.
   void note_idle(Process& process) { rests_.note(core_, process); }
 
+  // Does the process stand in the run-next slot? Then this thread owns it: only the worker itself empties the slot, so
+  // senders on it may write to the mailbox as its owner (mailbox.hpp).
+  [[nodiscard]] bool will_run_next(const Process& process) const noexcept { return run_next_ == &process; }
+
   // -- making processes runnable: this worker's thread only
   void schedule_here(Process& process);       // the run-next slot by policy
   void schedule_last(Process& process);       // behind what is runnable

@@ -375,6 +375,58 @@ BEHAVIOUR_TEST(BoundedMailbox, the_next_tenant_of_a_slot_starts_with_an_empty_co
   }
 }
 
+// -- bursts --------------------------------------------------------------------------------------------------------------
+
+// The messages of a burst may go straight into the queue of a process that is to run next; the signals between them do not.
+BEHAVIOUR_TEST(Mailbox, a_burst_to_a_process_that_is_about_to_run_keeps_its_order) {
+  constexpr int length = 40;
+  const Pid me = self();
+  const Pid pid = spawn([me] {
+    trap_exit(true);
+    send(me, Ready{});
+    Numbers seen;
+    while (seen.numbers.size() < length) {
+      receive([&](const Note& note) { seen.numbers.push_back(note.number); },
+              [&](const ExitMessage&) { seen.numbers.push_back(-1); });
+    }
+    send(me, std::move(seen));
+  });
+  receive<Ready>();
+  std::vector<int> sent;
+  for (int i = 0; i < length; ++i) {
+    sent.push_back(i % 10 == 7 ? -1 : i);
+    if (i % 10 == 7) {
+      exit(pid, ExitReason("poke"_atom));
+    } else {
+      send(pid, Note{i});
+    }
+  }
+  EXPECT_EQ(receive<Numbers>().numbers, sent);
+}
+
+BEHAVIOUR_TEST(Mailbox, a_burst_is_there_when_its_receiver_looks_for_the_first_time) {
+  constexpr int length = 300;
+  const Pid me = self();
+  const Pid pid = spawn([me] {
+    send(me, Ready{});
+    receive<Other>();
+    Numbers found;
+    while (auto note = receive<Note>(0ms)) found.numbers.push_back(note->number);
+    send(me, std::move(found));
+    receive<Never>();
+  });
+  receive<Ready>();
+  for (int i = 0; i < length; ++i) send(pid, Note{i});
+  send(pid, Other{"go"});
+  const std::vector<int> found = receive<Numbers>().numbers;
+  ASSERT_EQ(found.size(), static_cast<std::size_t>(length));
+  for (int i = 0; i < length; ++i) EXPECT_EQ(found[static_cast<std::size_t>(i)], i);
+  const auto info = process_info(pid);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->message_queue_peak, static_cast<std::size_t>(length + 1));
+  end(pid);
+}
+
 // -- peak and high-water mark --------------------------------------------------------------------------------------------
 
 BEHAVIOUR_TEST(Mailbox, the_peak_stays_when_the_queue_is_empty_again) {
