@@ -18,8 +18,9 @@
 //                 watcher, B becomes it.
 //              2. As watcher: look at the queues of the busy; perhaps take something. If nothing stood there, and not for a
 //                 while either if it was appointed, it gives up the role and *dozes*.
-//              3. Set the own bit. Look again at what would be missed for ever: inbox, overflow, the order to stop; and, if
-//                 B is neither watcher nor dozes, that there is a watcher or nobody is busy. Else clear the bit, and 1.
+//              3. Set the own bit. Look again at what would be missed for ever: inbox, overflow, the order to stop; who is
+//                 about to doze, at the queues of the busy; and who is neither watcher nor dozes, whether there is a
+//                 watcher or nobody is busy. Else clear the bit, and 1.
 //              4. Park: the watcher for a short while, who dozes for a long one, all others until a timer is due.
 //                 Then clear the bit, and 1.
 // Who leaves this state with something to run, hands over: the watcher gives up the role and appoints another; one that has
@@ -33,9 +34,10 @@
 //   - A saw a watcher W. W looks again as long as it has the role and somebody is busy, and sees P when the push becomes
 //     visible. W may stop: it found work: then it appoints a worker whose bit it sees, or there is none, and the case before
 //     holds. Or nobody was busy when W looked at the mask after it had given up the role: A was asleep then, was woken
-//     after that by one who cleared its bit, and so reads that the role is free and W's bit. Or W dozes: it looks within
-//     `doze`, or when it is woken, and A's push is visible by then. This is the only case in which P waits for longer than
-//     for the next look, and only if it was queued in the nanoseconds in which W gave up.
+//     after that by one who cleared its bit, and so reads that the role is free and W's bit. Or W dozes: it has set its
+//     bit and looked at A's queue, so A's push was not visible yet; W looks again within `doze`, or when it is woken. This is
+//     the only case in which P waits for longer than for the next look, and only if it stood in A's store buffer while W
+//     looked, and A queues nothing else after it.
 //   - A saw a number that an appointer was about to take back. The appointer goes on until it has woken somebody or sees no
 //     bit set: the second case, or the first.
 // So a process that others could run waits for a look, and an idle runtime sleeps without deadlines.

@@ -53,7 +53,7 @@ void Watchdog::run() {
 void Watchdog::look(std::size_t index, Seen& seen) {
   Worker& worker = *core_.workers()[index];
   const std::uint64_t turns = worker.turns.load(std::memory_order_relaxed);
-  const std::uint64_t number = worker.running_number.load(std::memory_order_relaxed);
+  const std::uint64_t number = worker.running_number.load(std::memory_order_acquire);
   if (number == 0 || turns != seen.turns || number != seen.number) {
     seen = {turns, number, false};
     return;

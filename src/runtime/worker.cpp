@@ -117,13 +117,13 @@ void Worker::loop_entry(void* worker) {
   if (to == nullptr) {
     current_ = &process;
     stack_->owner = &process;
-    running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    say_who_runs(process);
     process.body->run(process);
     return;
   }
   platform::Stack* from = stack_;
   from->owner = nullptr;
-  running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  say_who_runs(process);
   after_switch_ = {Leaving::idle_loop, nullptr, from, nullptr};
   stack_ = to;
   auto* me = static_cast<Worker*>(platform::switch_here(from->context, to->context, this));
@@ -165,7 +165,7 @@ bool Worker::switch_away(Leaving how, void* job) {
     to = next->stack;
     next->stack = nullptr;
     me->current_ = next;
-    me->running_number.store(next->serial.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    me->say_who_runs(*next);
     me->count(me->turns);
   } else {
     to = me->take_stack(0);

@@ -128,7 +128,8 @@ class Worker {
   // -- for the watcher and the watchdog
   std::atomic<std::uint64_t> drains{0};  // how often the ring was found empty
   std::atomic<std::uint64_t> turns{0};
-  std::atomic<std::uint64_t> running_number{0};  // whose turn it is; 0 while looking for one
+  // Whose turn it is; 0 while looking for one. Who reads it with acquire may look at that process's badge.
+  std::atomic<std::uint64_t> running_number{0};
   std::atomic<std::uint64_t> native_thread{0};
 
  private:
@@ -150,10 +151,15 @@ class Worker {
   Look look_after_others(Worker*& victim);
   Process* steal_from(Worker& victim);
   void judge_theft(platform::Nanoseconds now) noexcept;
-  void sleep(platform::Nanoseconds limit, bool looked_after);
+  enum class Sleep : std::uint8_t { until_woken, watches, dozes };
+  void sleep(platform::Nanoseconds limit, Sleep how);
+  [[nodiscard]] bool something_stands_elsewhere() const noexcept;
   platform::Stack* take_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
   void run_turn(Process& process);
+  void say_who_runs(const Process& process) noexcept {
+    running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_release);
+  }
   bool nobody_else_waits();
   void settle_hand_off();
   Process* end_hand_off();

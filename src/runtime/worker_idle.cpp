@@ -32,7 +32,7 @@ constexpr Nanoseconds drain_within = 200'000;
 constexpr Nanoseconds second_look = 25'000;   // whether something that stands stays: longer than turn_max
 constexpr Nanoseconds pause_min = 50'000;     // between looks; doubled each time
 constexpr Nanoseconds pause_max = 1'000'000;
-constexpr Nanoseconds doze = 100'000'000;
+constexpr Nanoseconds doze = 20'000'000;
 constexpr int looks_in_vain_max = 8;
 constexpr Nanoseconds worth_least = 4'000;
 constexpr Nanoseconds worth_much = 20'000;
@@ -123,13 +123,21 @@ Process* Worker::steal_from(Worker& victim) {
   return first;
 }
 
+bool Worker::something_stands_elsewhere() const noexcept {
+  return std::ranges::any_of(core_.workers(), [this](const auto& other) {
+    return other.get() != this && (!other->ring_.empty() || !other->tasks_.empty());
+  });
+}
+
 // Steps 3 and 4 of a worker without work.
-void Worker::sleep(Nanoseconds limit, bool looked_after) {
+void Worker::sleep(Nanoseconds limit, Sleep how) {
   platform::World& world = core_.world();
   Watch& watch = core_.watch();
   const std::uint64_t bit = std::uint64_t{1} << id_;
   watch.idle_mask().fetch_or(bit, std::memory_order_seq_cst);
-  if (!looked_after) looked_after = watch.somebody_watches() || !watch.others_are_busy(id_);
+  const bool looked_after = how == Sleep::watches ||
+                            (how == Sleep::dozes ? !something_stands_elsewhere()
+                                                 : watch.somebody_watches() || !watch.others_are_busy(id_));
   if (looked_after && inbox_.empty() && core_.overflow().empty() && !core_.stopping_workers()) {
     if (gave_stacks_back_ && trim_at_ == platform::never) trim_at_ = world.now() + trim_after;
     if (trim_at_ <= world.now()) {
@@ -148,12 +156,8 @@ Process* Worker::end_idle(Process& process, bool slept, bool dozed) {
   if (slept) core_.watchdog().worker_woke();
   if (watch.is_watcher(id_)) {
     watch.hand_over(id_);
-  } else if (dozed) {
-    for (const auto& other : core_.workers()) {
-      if (other.get() == this || (other->ring_.empty() && other->tasks_.empty())) continue;
-      watch.call();
-      break;
-    }
+  } else if (dozed && something_stands_elsewhere()) {
+    watch.call();
   }
   return &process;
 }
@@ -200,7 +204,13 @@ Process* Worker::idle() {
     looks_since = 0;
     dozes = !watches && !watch.somebody_watches() && watch.others_are_busy(id_);
     if (!pinned_.empty() || run_next_ != nullptr || !ring_.empty() || !tasks_.empty()) continue;
-    sleep(watches || dozes ? world.now() + (watches ? pause : doze) : platform::never, watches || dozes);
+    if (watches) {
+      sleep(world.now() + pause, Sleep::watches);
+    } else if (dozes) {
+      sleep(world.now() + doze, Sleep::dozes);
+    } else {
+      sleep(platform::never, Sleep::until_woken);
+    }
     pause = std::min(pause * 2, pause_max);
     slept = true;
   }
