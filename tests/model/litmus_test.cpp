@@ -266,8 +266,8 @@ TEST(Explorer, finds_a_deadlock) {
   const model::Outcome outcome = model::explore({}, [](Execution& execution) {
     Atomic<int> first{0};
     Atomic<int> second{0};
-    const auto lock = [](Atomic<int>& lock) {
-      while (lock.exchange(1) != 0) model::yield();
+    const auto lock = [](Atomic<int>& word) {
+      while (word.exchange(1) != 0) model::yield();
     };
     execution.thread([&] {
       lock(first);
