@@ -26,7 +26,8 @@ namespace {
 
 using platform::Nanoseconds;
 
-constexpr int spins_before_sleep = 400;
+constexpr int spins_before_look = 400;
+constexpr Nanoseconds spin_least = 30'000;    // by who just ran out of work: what it woke may answer, or ask again
 constexpr Nanoseconds turn_max = 20'000;
 constexpr Nanoseconds drain_within = 200'000;
 constexpr Nanoseconds second_look = 25'000;   // whether something that stands stays: longer than turn_max
@@ -172,12 +173,17 @@ Process* Worker::idle() {
   int looks_in_vain = looks_in_vain_max;  // if we were not appointed, one is enough
   Nanoseconds pause = pause_min;
   Nanoseconds looks_since = 0;
-  judge_theft(world.now());
+  const Nanoseconds begin = world.now();
+  const Nanoseconds spin_until = begin + spin_least;
+  judge_theft(begin);
   for (;;) {
-    for (int spin = world.simulated() ? 1 : spins_before_sleep; spin > 0; --spin) {
+    for (int spin = world.simulated() ? 1 : spins_before_look; spin > 0; --spin) {
       if (core_.stopping_workers()) return nullptr;
       if (Process* process = pick()) return end_idle(*process, slept, dozes);
-      if (spin % 8 == 0) timers_.fire(world.now());
+      if (spin % 8 != 0) continue;
+      const Nanoseconds now = world.now();
+      timers_.fire(now);
+      if (now < spin_until && spin < 16) spin += 16;
     }
     const bool appointed = !watches && watch.is_watcher(id_);
     watches = watch.take_role(id_);
