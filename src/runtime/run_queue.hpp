@@ -27,9 +27,11 @@
 
 namespace coppice::runtime {
 
-class RunRing {
+// The atomics of the ring and the inbox are parameters for the model checker's sake (tests/model).
+template <class Process, template <class> class Atomic, std::uint32_t places>
+class BasicRunRing {
  public:
-  static constexpr std::uint32_t capacity = 1024;
+  static constexpr std::uint32_t capacity = places;
 
   // Owner only. False if the ring is full.
   bool push(Process* process) noexcept {
@@ -73,13 +75,14 @@ class RunRing {
   }
 
  private:
-  alignas(64) std::atomic<std::uint64_t> head_{0};
-  alignas(64) std::atomic<std::uint64_t> tail_{0};
-  std::array<std::atomic<Process*>, capacity> slots_{};
+  alignas(64) Atomic<std::uint64_t> head_{0};
+  alignas(64) Atomic<std::uint64_t> tail_{0};
+  std::array<Atomic<Process*>, capacity> slots_{};
 };
 
 // First in, first out, linked by run_link. One thread.
-class ProcessList {
+template <class Process>
+class BasicProcessList {
  public:
   void push(Process* process) noexcept {
     process->run_link = nullptr;
@@ -106,7 +109,8 @@ class ProcessList {
   Process* last_ = nullptr;
 };
 
-class Inbox {
+template <class Process, template <class> class Atomic>
+class BasicInbox {
  public:
   // Any thread. Sequentially consistent with the look at the idle mask that follows it: see Worker::idle.
   void push(Process* process) noexcept {
@@ -116,7 +120,7 @@ class Inbox {
     } while (!newest_.compare_exchange_weak(newest, process, std::memory_order_seq_cst, std::memory_order_relaxed));
   }
   // Owner only: everything, oldest first.
-  void take_all(ProcessList& into) noexcept {
+  void take_all(BasicProcessList<Process>& into) noexcept {
     Process* newest = newest_.exchange(nullptr, std::memory_order_acquire);
     Process* oldest = nullptr;
     while (newest != nullptr) {
@@ -134,8 +138,12 @@ class Inbox {
   [[nodiscard]] bool empty() const noexcept { return newest_.load(std::memory_order_seq_cst) == nullptr; }
 
  private:
-  std::atomic<Process*> newest_{nullptr};
+  Atomic<Process*> newest_{nullptr};
 };
+
+using RunRing = BasicRunRing<Process, std::atomic, 1024>;
+using ProcessList = BasicProcessList<Process>;
+using Inbox = BasicInbox<Process, std::atomic>;
 
 class OverflowQueue {
  public:

@@ -38,12 +38,14 @@
 
 namespace coppice::runtime {
 
-class TaskDeque {
+// The atomics are a parameter for the model checker's sake (tests/model), and so are the numbers.
+template <template <class> class Atomic, std::uint32_t places, std::uint32_t few_of_them>
+class BasicTaskDeque {
  public:
-  static constexpr std::uint32_t capacity = 1024;
+  static constexpr std::uint32_t capacity = places;
   static constexpr std::uint32_t stolen_max = capacity / 2;
   // A tree of tasks shows a few entries, each the root of a large piece: one is enough. Many entries are many equal tasks.
-  static constexpr std::uint32_t few = 64;
+  static constexpr std::uint32_t few = few_of_them;
 
   // -- the owner
   [[nodiscard]] bool full() const noexcept { return Anchor(anchor_.load(std::memory_order_relaxed)).size >= capacity; }
@@ -126,8 +128,10 @@ class TaskDeque {
     return won ? number : 0;
   }
 
-  alignas(64) std::atomic<std::uint64_t> anchor_{0};
-  std::array<std::atomic<std::uint64_t>, capacity> slots_{};
+  alignas(64) Atomic<std::uint64_t> anchor_{0};
+  std::array<Atomic<std::uint64_t>, capacity> slots_{};
 };
+
+using TaskDeque = BasicTaskDeque<std::atomic, 1024, 64>;
 
 }  // namespace coppice::runtime

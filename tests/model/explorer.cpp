@@ -16,9 +16,6 @@ namespace context = boost::context;
 
 constexpr std::size_t threads_max = 8;  // the program's own function is the first
 
-// Unwinds the threads of an execution that has failed.
-struct Stop {};
-
 struct Decision {
   std::size_t chosen = 0;
   std::size_t alternatives = 1;
@@ -61,6 +58,7 @@ class Run final : public Execution {
   void wait_for_others();
   std::size_t choose_store(std::size_t location, std::memory_order order);
   std::size_t choose(std::size_t alternatives) { return search_.choose(alternatives); }
+  bool fails_for_no_reason();
   [[noreturn]] void fail(const std::string& what);
 
   std::string run(const std::function<void(Execution&)>& program);
@@ -89,7 +87,6 @@ class Run final : public Execution {
   unsigned preemptions_ = 0;
   unsigned stale_loads_ = 0;
   unsigned steps_ = 0;
-  bool stopping_ = false;
   std::string failure_;
 };
 
@@ -103,10 +100,7 @@ Run& here() {
 context::fiber Run::make(std::size_t thread) {
   return context::fiber([this, thread](context::fiber&& from) {
     scheduler_ = std::move(from);
-    try {
-      if (!stopping_) threads_[thread].body();
-    } catch (const Stop&) {
-    }
+    threads_[thread].body();
     threads_[thread].ended = true;
     return std::move(scheduler_);
   });
@@ -131,10 +125,7 @@ bool Run::can_run(std::size_t thread) const {
   return true;
 }
 
-void Run::go_on() {
-  scheduler_ = std::move(scheduler_).resume();
-  if (stopping_) throw Stop{};
-}
+void Run::go_on() { scheduler_ = std::move(scheduler_).resume(); }
 
 void Run::join() {
   threads_[current_].joins = true;
@@ -170,10 +161,18 @@ std::size_t Run::choose_store(std::size_t location, std::memory_order order) {
   return choice;
 }
 
+// It counts among the loads that do not read the newest store: else a loop could go on for ever.
+bool Run::fails_for_no_reason() {
+  if (stale_loads_ == options_.stale_loads_max || choose(2) == 0) return false;
+  ++stale_loads_;
+  return true;
+}
+
+// No exception: what is tried may be noexcept. The thread is left where it is.
 void Run::fail(const std::string& what) {
-  if (failure_.empty()) failure_ = what;
-  stopping_ = true;
-  throw Stop{};
+  failure_ = what;
+  go_on();
+  std::abort();
 }
 
 // Picks threads until all have ended. The one that ran last comes first, so that to leave it is a choice that costs.
@@ -192,15 +191,13 @@ void Run::loop() {
     if (current_can && choice != 0) ++preemptions_;
     current_ = able[choice];
     threads_[current_].fiber = std::move(threads_[current_].fiber).resume();
-    if (stopping_) break;
+    if (!failure_.empty()) break;
   }
-  for (const Thread& thread : threads_) {
-    if (!thread.ended && !stopping_) failure_ = "all threads wait";
-  }
-  stopping_ = true;
-  for (std::size_t thread = threads_.size(); thread-- > 0;) {
-    current_ = thread;
-    while (!threads_[thread].ended) threads_[thread].fiber = std::move(threads_[thread].fiber).resume();
+  for (Thread& thread : threads_) {
+    if (thread.ended) continue;
+    if (failure_.empty()) failure_ = "all threads wait";
+    // Forgotten, with its stack: to unwind it would run destructors in the middle of anything. It is the last execution.
+    (void)new context::fiber(std::move(thread.fiber));
   }
 }
 
@@ -269,7 +266,7 @@ std::uint64_t compare_exchange(std::size_t location, std::uint64_t expected, std
   run.before_step();
   Memory& memory = run.memory();
   const std::size_t choice = run.choose_store(location, failure);
-  if (choice == 0 && memory.peek(location, 0) == expected && !(weak && run.choose(2) == 1)) {
+  if (choice == 0 && memory.peek(location, 0) == expected && !(weak && run.fails_for_no_reason())) {
     done = true;
     return memory.exchange(run.current(), location, desired, success);
   }

@@ -16,10 +16,12 @@
 // each. It stops at the first failure: a check, a data race on a Data, a deadlock, an execution that does not end.
 //
 // What bounds the search: a thread that could go on is left for another at most `preemptions_max` times in an execution
-// (nearly all errors need few), and so is the number of loads that do not read the newest store. A thread that waits for
-// others in a loop calls model::yield(): it goes on only when another has taken a step, and then reads the newest.
+// (nearly all errors need few), and so is the number of loads that do not read the newest store and of weak exchanges that
+// fail for no reason. A thread that waits for others in a loop calls model::yield(): it goes on only when another has taken
+// a step, and then reads the newest.
 //
-// The program must do the same when it is run again: no other source of chance, no state that outlives the function.
+// The program must do the same when it is run again: no other source of chance, no state that outlives the function. An
+// execution that fails is left as it stands, without unwinding, so that also functions that are noexcept can be tried.
 #pragma once
 
 #include <atomic>
