@@ -10,7 +10,7 @@ output=$(mktemp) || exit 2
 trap 'rm -f "$output"' EXIT
 
 timeout 100 gdb -q -nx -batch -iex 'set debuginfod enabled off' -ex "source $script" \
-  -ex 'break coppice::v1::application::stop_program' -ex run -ex 'coppice ps' -ex 'coppice bt <0.1.1>' -ex 'coppice bt <0.7.1>' \
+  -ex 'break coppice::v1::application::stop_program' -ex run -ex 'coppice ps' -ex 'coppice bt all' -ex 'coppice bt <0.7.1>' \
   -ex 'coppice bt <0.999.1>' -ex 'bt 1' "$program" >"$output" 2>&1 </dev/null
 
 failures=0
@@ -22,8 +22,8 @@ expect() { # extended regular expression of a line
 expect '<0\.7\.1> +MyApp\.Supervisor +idle +0'
 expect '<0\.[0-9]+\.1> +UserCache +idle +0'
 expect '<0\.[0-9]+\.1> +- +runs on worker [0-9]+ +0'
-expect '<0\.1\.1> -, waits'
-expect '#[0-9]+ .* coppice::runtime::wait_once .*'  # of the first process
+expect '<0\.[0-9]+\.1> proc_lib, waits'  # the guard of the applications, for as long as they run
+expect '#[0-9]+ .* coppice::runtime::wait_once .*'
 expect '<0\.7\.1> MyApp\.Supervisor, idle'
 expect 'it owns no stack'
 expect 'no process <0\.999\.1>'
