@@ -35,6 +35,13 @@ inline coppice::RuntimeOptions with_hand_off(coppice::RuntimeOptions options) {
   return options;
 }
 
+// COPPICE_STALLS=N: at N of 1000 steps of a simulation the worker stands still for a moment, with its timers.
+inline coppice::testing::Faults stalls() {
+  const char* text = std::getenv("COPPICE_STALLS");
+  const auto permille = text == nullptr ? 0 : static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
+  return {.stalls_permille = permille, .stall_max = std::chrono::microseconds(300)};
+}
+
 inline void on_threads(const std::function<void()>& body, const coppice::RuntimeOptions& options = {}) {
   coppice::RuntimeOptions two = with_hand_off(options);
   if (two.schedulers == 0) two.schedulers = 2;
@@ -60,7 +67,9 @@ inline void in_simulation(const std::function<void()>& body, const coppice::Runt
         EXPECT_EQ(simulation.timers_left(), 0u);
         if (::testing::Test::HasFailure()) throw std::runtime_error("seed " + std::to_string(simulation.seed()));
       },
-      {.schedulers = options.schedulers == 0 ? 3 : options.schedulers, .runtime = with_hand_off(options)});
+      {.schedulers = options.schedulers == 0 ? 3 : options.schedulers,
+       .runtime = with_hand_off(options),
+       .faults = stalls()});
 }
 
 }  // namespace behaviour
