@@ -31,6 +31,10 @@ struct Invariant {
   std::shared_ptr<std::function<bool()>> holds;  // empty once it is given up
 };
 
+Nanoseconds not_negative(std::chrono::nanoseconds time) {
+  return static_cast<Nanoseconds>(std::max<std::int64_t>(time.count(), 0));
+}
+
 // A choice against the policy, as it was made.
 struct Noted {
   Deviation deviation;
@@ -100,7 +104,7 @@ struct Simulation::Impl {
     }
     const Faults& faults = options.faults;
     if (core == nullptr || (faults.kills_permille == 0 && faults.stalls_permille == 0)) return;
-    if (world.time_since_start() >= static_cast<Nanoseconds>(faults.until.count())) return;
+    if (world.time_since_start() >= not_negative(faults.until)) return;
     if (kills < faults.kills_max && world.chance(faults.kills_permille)) kill_one();
     if (world.chance(faults.stalls_permille)) stall();
   }
@@ -133,7 +137,7 @@ struct Simulation::Impl {
   }
 
   void stall() {
-    const auto most = static_cast<Nanoseconds>(options.faults.stall_max.count());
+    const Nanoseconds most = not_negative(options.faults.stall_max);
     if (most == 0) return;
     ++stalls;
     constexpr std::uint32_t parts = 16;

@@ -72,6 +72,12 @@ inline void in_simulation(const std::function<void()>& body, const coppice::Runt
        .faults = stalls()});
 }
 
+// The same with one scheduler, where nobody else can help out.
+inline void with_one_scheduler(const std::function<void()>& body) {
+  on_threads(body, {.schedulers = 1});
+  in_simulation(body, {.schedulers = 1});
+}
+
 }  // namespace behaviour
 
 // With RuntimeOptions: BEHAVIOUR_TEST_WITH(Suite, name, {.processes_max = 10}).

@@ -24,19 +24,6 @@ struct Ran {};
 
 constexpr int rounds_max = 3'000;  // in which everybody should have had a turn
 
-// The same body with one scheduler, where nobody else can help out.
-void with_one_scheduler(const std::function<void()>& body) {
-  behaviour::on_threads(body, {.schedulers = 1});
-  coppice::testing::for_each_seed(
-      behaviour::seeds(),
-      [&](coppice::testing::Simulation& simulation) {
-        EXPECT_TRUE(simulation.run(body).is_normal());
-        EXPECT_EQ(simulation.processes_left(), 0u);
-        if (::testing::Test::HasFailure()) throw std::runtime_error("seed " + std::to_string(simulation.seed()));
-      },
-      {.schedulers = 1});
-}
-
 // Two processes that talk to each other without a pause; they say when `before` rounds are done, and give up after `most`.
 std::pair<Pid, Pid> chatty_pair(int before, int most) {
   const Pid me = self();
@@ -68,7 +55,7 @@ BEHAVIOUR_TEST(Scheduling, a_loop_with_checkpoints_lets_others_run) {
 }
 
 TEST(Scheduling, a_loop_with_checkpoints_lets_others_run_on_the_only_scheduler) {
-  with_one_scheduler([] {
+  behaviour::with_one_scheduler([] {
     const auto done = std::make_shared<std::atomic<bool>>(false);
     (void)spawn([done] {
       yield();
@@ -92,7 +79,7 @@ BEHAVIOUR_TEST(Scheduling, a_kill_takes_effect_at_a_checkpoint) {
 }
 
 TEST(Scheduling, yield_lets_the_others_have_their_turn) {
-  with_one_scheduler([] {
+  behaviour::with_one_scheduler([] {
     const auto turns = std::make_shared<int>(0);
     for (int i = 0; i < 5; ++i) (void)spawn([turns] { ++*turns; });
     for (int i = 0; i < 200 && *turns < 5; ++i) yield();
@@ -102,7 +89,7 @@ TEST(Scheduling, yield_lets_the_others_have_their_turn) {
 
 TEST(Scheduling, a_chatty_pair_does_not_starve_a_new_process) {
   for (int phase = 0; phase < 4; ++phase) {  // whatever the beat of their talk is
-    with_one_scheduler([phase] {
+    behaviour::with_one_scheduler([phase] {
       const auto pair = chatty_pair(100 + phase, rounds_max);
       receive<Started>();
       const Pid me = self();
@@ -115,7 +102,7 @@ TEST(Scheduling, a_chatty_pair_does_not_starve_a_new_process) {
 }
 
 TEST(Scheduling, a_chatty_pair_does_not_starve_one_that_waits_for_a_message) {
-  with_one_scheduler([] {
+  behaviour::with_one_scheduler([] {
     const auto pair = chatty_pair(100, rounds_max);
     receive<Started>();
     const Pid me = self();

@@ -22,18 +22,6 @@ struct GaveUp {};
 
 constexpr int rounds_max = 30'000'000;  // in which everybody should have had a turn; in the simulation long before
 
-void with_one_scheduler(const std::function<void()>& body) {
-  behaviour::on_threads(body, {.schedulers = 1});
-  coppice::testing::for_each_seed(
-      behaviour::seeds(),
-      [&](coppice::testing::Simulation& simulation) {
-        EXPECT_TRUE(simulation.run(body).is_normal());
-        EXPECT_EQ(simulation.processes_left(), 0u);
-        if (::testing::Test::HasFailure()) throw std::runtime_error("seed " + std::to_string(simulation.seed()));
-      },
-      {.schedulers = 1});
-}
-
 // Each starts its successor, so that there is always a new one; the last one gives up.
 void succeed_each_other_as_tasks(const Pid& told, const std::shared_ptr<std::atomic<bool>>& ran, int round) {
   if (ran->load()) return;
@@ -71,7 +59,7 @@ bool held_until(const std::atomic<int>& ran, int count) {
 // -- fairness
 
 TEST(TaskScheduling, new_tasks_without_end_do_not_starve_an_old_one) {
-  with_one_scheduler([] {
+  behaviour::with_one_scheduler([] {
     const Pid me = self();
     const auto ran = std::make_shared<std::atomic<bool>>(false);
     Task::start([me, ran] {
@@ -84,7 +72,7 @@ TEST(TaskScheduling, new_tasks_without_end_do_not_starve_an_old_one) {
 }
 
 TEST(TaskScheduling, new_tasks_without_end_do_not_starve_a_process) {
-  with_one_scheduler([] {
+  behaviour::with_one_scheduler([] {
     const Pid me = self();
     const auto ran = std::make_shared<std::atomic<bool>>(false);
     Task::start(succeed_each_other_as_tasks, me, ran, 0);
@@ -98,7 +86,7 @@ TEST(TaskScheduling, new_tasks_without_end_do_not_starve_a_process) {
 }
 
 TEST(TaskScheduling, new_processes_without_end_do_not_starve_a_task) {
-  with_one_scheduler([] {
+  behaviour::with_one_scheduler([] {
     const Pid me = self();
     const auto ran = std::make_shared<std::atomic<bool>>(false);
     (void)spawn([me, ran] { succeed_each_other_as_processes(me, ran, 0); });

@@ -45,7 +45,8 @@ struct Victim {
   std::string_view name;  // registered name, or empty
 };
 
-// What goes wrong, at random moments that the seed chooses. A step is a point where another thread may go on: whenever a
+// What goes wrong, at random moments that the seed chooses. Ours: OTP has no such thing. A kill is an exit signal from nobody
+// with the reason `kill`, so links and monitors see `killed` (PR-048). A step is a point where another thread may go on: whenever a
 // worker looks for work, a message is sent, a checkpoint passed. Some hundred of them are a short program.
 struct Faults {
   std::uint32_t kills_permille = 0;    // at so many steps of 1000 one process gets the signal `kill`
@@ -105,9 +106,10 @@ class COPPICE_API Simulation {
   // reason of `main`. May be called once.
   ExitReason run(std::function<void()> main);
 
-  // While the result lives `holds()` is asked at every step, between whatever two things happen; when it does not hold,
-  // run() throws InvariantViolated at once, with the time and who was running. It must only look: at what the program
-  // shares, not at what a process is in the middle of changing. The run is then forgotten without unwinding.
+  // Before run(), or by a process of the run. While the result lives `holds()` is asked at every step, between whatever
+  // two things happen; when it does not hold, run() throws InvariantViolated at once, with the time and who was running. It
+  // must only look: at what the program shares, not at what a process is in the middle of changing. The run is then
+  // forgotten without unwinding.
   [[nodiscard]] Always always(std::string what, std::function<bool()> holds);
   // How many processes the faults have killed so far, and how often a worker stood still.
   [[nodiscard]] std::uint64_t kills() const noexcept;
