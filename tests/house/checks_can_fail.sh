@@ -78,34 +78,42 @@ awk 'BEGIN { for (i = 0; i < 600; i++) print "//" }' >>"$directory/long/src/base
 refuses 'list.hpp: 601 lines, more than 600' "$here/text.sh" "$directory/long"
 
 # -- conformance --
-rules() { # name, rows...
+rules() { # name, lines of not_applicable.txt...
   name=$1
   shift
-  put "$name/tests/conformance/rules.txt" '# rules' 'PR-001 one' 'GS-002 two' 'LR-003 three'
-  put "$name/tests/conformance/a_test.cpp" "$licence" 'TEST(Process,' '     PR_001_is_so) {' '}' '// LR_003 in words'
-  put "$name/docs/conformance.md" "$@"
+  put "$name/tests/conformance/rules.txt" '# rules' '## Processes' 'PR-001 one' '## Servers' 'GS-002 two' 'GS-003 three'
+  put "$name/tests/conformance/not_applicable.txt" "$@"
+  put "$name/tests/conformance/a_test.cpp" "$licence" 'BEHAVIOUR_TEST(Process,' '     PR_001_is_so) {' '}' '// GS_002 in words'
+  put "$name/docs/conformance.md" '# Rules' '<!-- rules: begin -->' '<!-- rules: end -->'
+  "$check" --write "$directory/$name" >/dev/null
 }
-one='| PR-001 | tested | Process.PR_001_is_so | |'
-two='| GS-002 | not applicable | – | there is none |'
-three='| LR-003 | for distribution | – | other nodes |'
 check=$tests/conformance/check.sh
-rules all "$one" "$two" "$three"
+rules all 'GS-002 | there is none' 'GS-003 | for distribution: other nodes'
 passes "$check" "$directory/all"
 grep -qx 'rules 3, tested 1, not applicable 2, missing 0' "$directory/output" || { cat "$directory/output"; wrong=1; }
-rules absent "$one" "$two"
-refuses 'LR-003: has no row' "$check" "$directory/absent"
-rules twice "$one" "$two" "$three" "$two"
-refuses 'GS-002: has more than one row' "$check" "$directory/twice"
-rules claimed "$one" "$two" '| LR-003 | tested | Log.LR_003 | |'
-refuses 'LR-003: marked as tested, but no name' "$check" "$directory/claimed"
-rules denied '| PR-001 | not applicable | – | no |' "$two" "$three"
-refuses 'PR-001: marked as not applicable, but there is a test' "$check" "$directory/denied"
-rules unexplained "$one" '| GS-002 | not applicable | – | |' "$three"
-refuses 'GS-002: marked as not applicable, but not why' "$check" "$directory/unexplained"
-rules missing "$one" "$two" '| LR-003 | missing | – | |'
-refuses 'rules 3, tested 1, not applicable 1, missing 1' "$check" "$directory/missing"
-rules unlisted "$one" "$two" "$three" '| PR-099 | missing | – | |'
-refuses 'PR-099: has a row but is not in rules.txt' "$check" "$directory/unlisted"
+# shellcheck disable=SC2016
+grep -qx '| PR-001 | one | `PR_001_is_so` | threads, simulation |' "$directory/all/docs/conformance.md" ||
+  { cat "$directory/all/docs/conformance.md"; wrong=1; }
+rules changed 'GS-002 | there is none' 'GS-003 | for distribution: other nodes'
+put changed/tests/conformance/b_test.cpp "$licence" 'TEST(Process, PR_001_is_not_so) {' '}'
+refuses 'docs/conformance.md is not what the repository says now' "$check" "$directory/changed"
+rules unmarked 'GS-002 | there is none' 'GS-003 | for distribution: other nodes'
+put unmarked/docs/conformance.md '# Rules'
+refuses 'docs/conformance.md has not its two marks' "$check" "$directory/unmarked"
+rules absent 'GS-002 | there is none'
+refuses 'GS-003: no test and no scenario names it' "$check" "$directory/absent"
+refuses 'rules 3, tested 1, not applicable 1, missing 1' "$check" "$directory/absent"
+rules twice 'GS-002 | there is none' 'GS-003 | none' 'GS-002 | there is none'
+refuses 'GS-002: stands twice in not_applicable.txt' "$check" "$directory/twice"
+rules denied 'GS-002 | there is none' 'GS-003 | none' 'PR-001 | no'
+refuses 'PR-001: said not to be applicable, but there is a test' "$check" "$directory/denied"
+rules unexplained 'GS-002 | there is none' 'GS-003'
+refuses 'GS-003: not_applicable.txt does not say why' "$check" "$directory/unexplained"
+rules unlisted 'GS-002 | there is none' 'GS-003 | none' 'PR-099 | no'
+refuses 'PR-099: not_applicable.txt names it, but it is not in rules.txt' "$check" "$directory/unlisted"
+rules invented 'GS-002 | there is none' 'GS-003 | none'
+put invented/tests/conformance/b_test.cpp "$licence" 'TEST(Process, PR_098_is_so) {' '}'
+refuses 'PR-098: a test names it, but it is not in rules.txt' "$check" "$directory/invented"
 
 # -- programs that must not compile --
 refused() { # name, lines...
