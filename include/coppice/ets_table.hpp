@@ -26,7 +26,8 @@ namespace ets {
 // What a table holds under one key (ET-002).
 enum class Type : std::uint8_t {
   set,           // one object
-  ordered_set,   // one object; the objects stand in the order of `<` of their keys
+  ordered_set,   // one object; the objects stand in the order of `<` of their keys (Terms: by value, so that 1 and 1.0 are
+                 // one key, ET-003)
   bag,           // many, no two of them equal
   duplicate_bag  // many, also equal ones
 };

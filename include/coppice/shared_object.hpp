@@ -170,9 +170,15 @@ std::uint64_t hash_key(const K& key) {
     return 0;  // only ordered tables take such keys
   }
 }
+// Terms by value: in an ordered table 1 and 1.0 are one key, as in OTP (ET-003).
 template <class A, class B>
 int compare_keys(const A& a, const B& b) {
-  return a < b ? -1 : b < a ? 1 : 0;
+  if constexpr (std::is_same_v<A, Term> && std::is_same_v<B, Term>) {
+    const std::weak_ordering order = compare_values(a, b);
+    return order < 0 ? -1 : order > 0 ? 1 : 0;
+  } else {
+    return a < b ? -1 : b < a ? 1 : 0;
+  }
 }
 template <class A, class B>
 bool same_key(const A& a, const B& b) {

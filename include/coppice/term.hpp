@@ -330,6 +330,10 @@ struct InspectOptions {
 [[nodiscard]] COPPICE_API std::string to_string(const Term& term);
 
 // Prints as inspect does.
+// The same order, but for an integer and a float of one value, which are equal here, also within tuples and lists: Erlang's
+// `==` and `<`. So are the keys of an ordered_set of terms compared (ET-003).
+[[nodiscard]] COPPICE_API std::weak_ordering compare_values(const Term& left, const Term& right) noexcept;
+
 COPPICE_API std::ostream& operator<<(std::ostream& out, const Term& term);
 
 // -- conversion, in detail --

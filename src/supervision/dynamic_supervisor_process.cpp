@@ -150,7 +150,7 @@ DynamicSupervisor::Action DynamicSupervisor::restart(Children::iterator child) {
   const StartOutcome& outcome = attempt.outcome.outcome;
   switch (outcome.kind) {
     case Kind::error:
-      report("start_error"_atom, spec, outcome.reason, child->first);
+      report("start_error"_atom, spec, outcome.reason, tuple("restarting"_atom, child->first));
       try_later(child);
       return noreply();
     case Kind::ignore: forget(child); return noreply();  // DS-021
@@ -220,7 +220,7 @@ void DynamicSupervisor::handle_info(const Term& message) {
                                      name.empty() ? to_string(coppice::self()) : to_string(name.term()), message);
 }
 
-void DynamicSupervisor::report(Atom context, const ChildSpec& spec, const ExitReason& reason, const Pid& pid) {
+void DynamicSupervisor::report(Atom context, const ChildSpec& spec, const ExitReason& reason, const Term& pid) {
   if (!logging::wants_supervisor_reports(logger::Level::error)) return;
   logging::supervisor_report(context, shown_supervisor(options_.name, Atom("Elixir.DynamicSupervisor")), reason,
                              offender(spec, pid, false));

@@ -65,7 +65,7 @@ class DynamicSupervisor : public GenServer<DynamicSupervisor> {
   void forget(Children::iterator child);
   Action restart(Children::iterator child);
   void try_later(Children::iterator child);
-  void report(Atom context, const ChildSpec& spec, const ExitReason& reason, const Pid& pid);
+  void report(Atom context, const ChildSpec& spec, const ExitReason& reason, const Term& pid);
 
   const DynamicSupervisorOptions options_;
   RestartWindow window_;

@@ -16,8 +16,12 @@ runtime::Process& this_process() { return *runtime::current_process(); }
 
 std::int64_t now_s() { return std::chrono::floor<std::chrono::seconds>(monotonic_time()).count(); }
 
-// A restarting child is shown with the process that ended.
-Term shown_pid(const Pid& pid) { return pid ? Term(pid) : Term("undefined"_atom); }
+// A child of no process is shown as undefined, one whose restart has failed as {:restarting, the process that ended}; of a
+// group no process is remembered once it is stopped (LR-017).
+Term shown_pid(const Pid& pid, ChildStatus status) {
+  const Term shown = pid ? Term(pid) : Term("undefined"_atom);
+  return status == ChildStatus::restarting ? tuple("restarting"_atom, shown) : shown;
+}
 
 // OTP's record, as start_child hands it out with a failed start (SV-076).
 Term child_record(const ChildSpec& spec) {
@@ -253,7 +257,7 @@ Supervisor::Action Supervisor::handle_info(const TryAgain& message) {
 
 Supervisor::Action Supervisor::restart(Position child) {
   if (!window_.admit(now_s())) {  // SV-043
-    report("shutdown"_atom, child->spec, ExitReason("reached_max_restart_intensity"_atom), shown_pid(child->pid));
+    report("shutdown"_atom, child->spec, ExitReason("reached_max_restart_intensity"_atom), shown_pid(child->pid, child->status));
     set_idle(child, ChildStatus::undefined);
     return stop(ExitReason::shutdown());
   }
@@ -279,7 +283,10 @@ void Supervisor::restart_group(Position first) {
     EndReader reader(this_process());
     for (const std::size_t index : plan.stop) stop_child(reader, group[index]);
   }
-  for (const Position child : group) set_idle(child, ChildStatus::undefined);
+  for (const Position child : group) {
+    set_idle(child, ChildStatus::undefined);
+    child->pid = {};
+  }
   for (const std::size_t index : plan.forget) remove(group[index]);
   for (const std::size_t index : plan.start) {
     if (!start_again(group[index])) return;
@@ -295,7 +302,7 @@ bool Supervisor::start_again(Position child) {
     case Kind::ignore: set_idle(child, ChildStatus::undefined); return true;  // SV-051
     case Kind::error: break;
   }
-  report("start_error"_atom, child->spec, outcome.reason, shown_pid(child->pid));
+  report("start_error"_atom, child->spec, outcome.reason, shown_pid(child->pid, child->status));
   try_later(child);
   return false;
 }

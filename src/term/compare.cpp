@@ -75,20 +75,24 @@ std::strong_ordering compare_floats(double left, double right) noexcept {
   return left > right ? std::strong_ordering::greater : std::strong_ordering::equal;
 }
 
-std::strong_ordering compare_integer_with_float(const Term& integer, double floating) noexcept {
+// How an integer stands to a float: `total` has the integer first where both have one value, `by_value` has them equal,
+// and among the keys of a map every integer comes first.
+enum class Mixed : unsigned char { total, by_value, as_keys };
+
+std::strong_ordering compare_integer_with_float(const Term& integer, double floating, Mixed mixed) noexcept {
+  if (mixed == Mixed::as_keys) return std::strong_ordering::less;
   const std::strong_ordering order =
       TermAccess::counted(integer) ? term::compare_with_double(integer.is_negative(), limbs_view(integer), floating)
                                    : term::compare_with_double(TermAccess::integer(integer), floating);
-  return order == 0 ? std::strong_ordering::less : order;
+  return order == 0 && mixed == Mixed::total ? std::strong_ordering::less : order;
 }
 
-std::strong_ordering compare_numbers(const Term& left, const Term& right, bool as_keys) noexcept {
+std::strong_ordering compare_numbers(const Term& left, const Term& right, Mixed mixed) noexcept {
   if (left.is_integer() && right.is_integer()) return compare_integers(left, right);
   if (left.is_float() && right.is_float())
     return compare_floats(TermAccess::floating(left), TermAccess::floating(right));
-  if (as_keys) return left.is_integer() ? std::strong_ordering::less : std::strong_ordering::greater;
-  if (left.is_integer()) return compare_integer_with_float(left, TermAccess::floating(right));
-  return 0 <=> compare_integer_with_float(right, TermAccess::floating(left));
+  if (left.is_integer()) return compare_integer_with_float(left, TermAccess::floating(right), mixed);
+  return 0 <=> compare_integer_with_float(right, TermAccess::floating(left), mixed);
 }
 
 std::strong_ordering compare_bytes(std::string_view left, std::size_t left_bits, std::string_view right,
@@ -109,10 +113,10 @@ std::strong_ordering compare_bytes(std::string_view left, std::size_t left_bits,
 }
 
 // Two values that hold no terms, of kinds of equal rank.
-std::strong_ordering compare_leaves(const Term& left, const Term& right, bool as_keys) noexcept {
+std::strong_ordering compare_leaves(const Term& left, const Term& right, Mixed mixed) noexcept {
   switch (left.kind()) {
     case TermKind::integer:
-    case TermKind::floating: return compare_numbers(left, right, as_keys);
+    case TermKind::floating: return compare_numbers(left, right, mixed);
     case TermKind::atom: return TermAccess::atom(left) <=> TermAccess::atom(right);
     case TermKind::reference: return *left.as_reference() <=> *right.as_reference();
     case TermKind::pid: return *left.as_pid() <=> *right.as_pid();
@@ -131,12 +135,12 @@ struct PairRun {
   const Term* right = nullptr;
   std::size_t count = 0;
   std::size_t stride = 1;
-  bool as_keys = false;
+  Mixed mixed = Mixed::total;
   std::strong_ordering verdict = std::strong_ordering::equal;
 };
 
-PairRun list_run(const Term& left, const Term& right, bool as_keys) noexcept {
-  PairRun run{left.elements().data(), right.elements().data(), std::min(left.size(), right.size()), 1, as_keys};
+PairRun list_run(const Term& left, const Term& right, Mixed mixed) noexcept {
+  PairRun run{left.elements().data(), right.elements().data(), std::min(left.size(), right.size()), 1, mixed};
   const Term* left_tail = left.size() <= right.size() ? left.tail() : nullptr;
   const Term* right_tail = right.size() <= left.size() ? right.tail() : nullptr;
   const int list_rank = rank_of(TermKind::list);
@@ -154,8 +158,8 @@ PairRun list_run(const Term& left, const Term& right, bool as_keys) noexcept {
 
 class Comparison {
  public:
-  std::strong_ordering run(const Term& left, const Term& right, bool as_keys) {
-    if (const auto order = step(left, right, as_keys); order != 0) return order;
+  std::strong_ordering run(const Term& left, const Term& right, Mixed mixed) {
+    if (const auto order = step(left, right, mixed); order != 0) return order;
     while (!open_.empty()) {
       PairRun& run = open_.top();
       if (run.count == 0) {
@@ -165,33 +169,33 @@ class Comparison {
       }
       const Term* left_term = run.left;
       const Term* right_term = run.right;
-      const bool keys = run.as_keys;
+      const Mixed mixed_here = run.mixed;
       run.left += run.stride;
       run.right += run.stride;
       --run.count;
-      if (const auto order = step(*left_term, *right_term, keys); order != 0) return order;
+      if (const auto order = step(*left_term, *right_term, mixed_here); order != 0) return order;
     }
     return std::strong_ordering::equal;
   }
 
  private:
   // Decides two terms at once, or opens what they hold.
-  std::strong_ordering step(const Term& left, const Term& right, bool as_keys) {
+  std::strong_ordering step(const Term& left, const Term& right, Mixed mixed) {
     if (const auto order = rank_of(left.kind()) <=> rank_of(right.kind()); order != 0) return order;
     if (left.is_list()) {
-      if (!is_same_node(left, right)) open_.push(list_run(left, right, as_keys));
+      if (!is_same_node(left, right)) open_.push(list_run(left, right, mixed));
       return std::strong_ordering::equal;
     }
-    if (!left.is_tuple() && !left.is_map()) return compare_leaves(left, right, as_keys);
+    if (!left.is_tuple() && !left.is_map()) return compare_leaves(left, right, mixed);
     if (const auto order = left.size() <=> right.size(); order != 0) return order;
     if (is_same_node(left, right)) return std::strong_ordering::equal;
     const Term* left_terms = left.elements().data();
     const Term* right_terms = right.elements().data();
     if (left.is_tuple()) {
-      open_.push({left_terms, right_terms, left.size(), 1, as_keys});
+      open_.push({left_terms, right_terms, left.size(), 1, mixed});
     } else {
-      open_.push({left_terms + 1, right_terms + 1, left.size(), 2, as_keys});  // values, after the keys
-      open_.push({left_terms, right_terms, left.size(), 2, true});
+      open_.push({left_terms + 1, right_terms + 1, left.size(), 2, mixed});  // values, after the keys
+      open_.push({left_terms, right_terms, left.size(), 2, Mixed::as_keys});
     }
     return std::strong_ordering::equal;
   }
@@ -245,14 +249,25 @@ bool Term::equal(const Term& left, const Term& right) noexcept {
   return compare(left, right) == 0;
 }
 
+namespace {
+
+std::strong_ordering compare_terms(const Term& left, const Term& right, Mixed mixed) noexcept {
+  if (left.kind() == right.kind() && !is_container(left)) return compare_leaves(left, right, mixed);
+  return Comparison().run(left, right, mixed);
+}
+
+}  // namespace
+
 std::strong_ordering Term::compare(const Term& left, const Term& right) noexcept {
-  if (left.kind_ == right.kind_ && !is_container(left)) return compare_leaves(left, right, false);
-  return Comparison().run(left, right, false);
+  return compare_terms(left, right, Mixed::total);
+}
+
+std::weak_ordering compare_values(const Term& left, const Term& right) noexcept {
+  return compare_terms(left, right, Mixed::by_value);
 }
 
 std::strong_ordering detail::TermAccess::compare_keys(const Term& left, const Term& right) noexcept {
-  if (left.kind_ == right.kind_ && !is_container(left)) return compare_leaves(left, right, true);
-  return Comparison().run(left, right, true);
+  return compare_terms(left, right, Mixed::as_keys);
 }
 
 std::size_t Term::hash() const noexcept {

@@ -121,13 +121,24 @@ const std::map<std::string, Player::Step, std::less<>>& Player::steps() {
   return all;
 }
 
+namespace {
+
+Steps::mapped_type other_step(const std::string& word, int number) {
+  for (const Steps* steps : {&table_steps(), &report_steps(), &partition_steps(), &application_steps()}) {
+    if (const auto step = steps->find(word); step != steps->end()) return step->second;
+  }
+  throw ParseError("line " + std::to_string(number) + ": nobody knows how to " + word);
+}
+
+}  // namespace
+
 std::optional<Verdict> Player::run(const std::vector<Line>& lines) {
   for (const Line& line : lines) {
-    const auto step = steps().find(line.word);
-    if (step == steps().end()) {
-      throw ParseError("line " + std::to_string(line.number) + ": nobody knows how to " + line.word);
+    if (const auto step = steps().find(line.word); step != steps().end()) {
+      (this->*step->second)(line);
+    } else {
+      other_step(line.word, line.number)(*this, line);
     }
-    (this->*step->second)(line);
     if (verdict_) return verdict_;
   }
   return std::nullopt;
@@ -221,7 +232,10 @@ void Player::raise(const Line& line) { throw std::runtime_error(std::string(argu
 
 namespace {
 
+using Transfer = ets::Table<Term, Term>::Transfer;
+
 Term term_of(const Message& message) { return message.value; }
+Term term_of(const Transfer& message) { return term_of_transfer(message); }
 Term term_of(const ExitMessage& message) { return tuple(Atom("EXIT"), message.pid, message.reason); }
 Term term_of(const TaskResult<Term>& message) { return tuple(message.reference(), *message); }
 Term term_of(const Down& message) {
@@ -244,6 +258,7 @@ bool Player::take(const Expression* pattern, WaitTime timeout) {
                    when([&](const ExitMessage& m) { return fits(m); }, [&](const ExitMessage& m) { got_it(m); }),
                    when([&](const TaskResult<Term>& m) { return fits(m); },
                         [&](const TaskResult<Term>& m) { got_it(m); }),
+                   when([&](const Transfer& m) { return fits(m); }, [&](const Transfer& m) { got_it(m); }),
                    after(timeout, [] {}));
   if (!got) return false;
   if (pattern != nullptr) (void)match(*pattern, *got, environment_, processes);

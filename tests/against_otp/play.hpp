@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coppice/child_spec.hpp>
+#include <coppice/ets.hpp>
 #include <coppice/gen_server.hpp>
 #include <coppice/task.hpp>
 
@@ -54,6 +55,15 @@ class Player {
   [[nodiscard]] const Term& data() { return environment_["data"]; }
   [[nodiscard]] const std::optional<Verdict>& verdict() const noexcept { return verdict_; }
   [[nodiscard]] const std::vector<Action>& actions() const noexcept { return actions_; }
+
+  // What steps that stand elsewhere need.
+  [[nodiscard]] Stage& stage() const noexcept { return stage_; }
+  [[nodiscard]] Term value(const Expression& expression) const;
+  [[nodiscard]] Term argument(const Line& line, std::size_t i) const { return value(line.arguments.at(i)); }
+  [[nodiscard]] coppice::Pid process(const Line& line, std::size_t i) const;
+  // The time in milliseconds that is argument i; `otherwise` if there is none.
+  [[nodiscard]] coppice::WaitTime time(const Line& line, std::size_t i, coppice::WaitTime otherwise) const;
+  void tell(const char* what, Term value) { stage_.tell(coppice::tuple(coppice::Atom(what), std::move(value))); }
 
  private:
   using Step = void (Player::*)(const Line&);
@@ -148,14 +158,8 @@ class Player {
   // verdicts
   void decide(const Line& line);
 
-  [[nodiscard]] Term value(const Expression& expression) const;
-  [[nodiscard]] Term argument(const Line& line, std::size_t i) const { return value(line.arguments.at(i)); }
-  [[nodiscard]] coppice::Pid process(const Line& line, std::size_t i) const;
-  // The time in milliseconds that is argument i; `otherwise` if there is none.
-  [[nodiscard]] coppice::WaitTime time(const Line& line, std::size_t i, coppice::WaitTime otherwise) const;
   // Takes the oldest message that matches and tells it; false if there is none in time.
   bool take(const Expression* pattern, coppice::WaitTime timeout);
-  void tell(const char* what, Term value) { stage_.tell(coppice::tuple(coppice::Atom(what), std::move(value))); }
 
   Stage& stage_;
   Environment environment_;
@@ -165,6 +169,16 @@ class Player {
   std::vector<Action> actions_;
   std::optional<Verdict> verdict_;
 };
+
+// Steps about one subject, by their words, which stand in a file of their own.
+using Steps = std::map<std::string, void (*)(Player&, const Line&), std::less<>>;
+[[nodiscard]] const Steps& table_steps();        // tables.cpp
+[[nodiscard]] const Steps& application_steps();  // applications.cpp
+[[nodiscard]] const Steps& report_steps();       // reports.cpp
+[[nodiscard]] const Steps& partition_steps();    // servers.cpp
+
+// Stops the applications of a scenario that has ended.
+void end_of_applications();
 
 // The body of a plain process.
 void run_process(Stage& stage, const Line& block);
@@ -178,6 +192,8 @@ void run_process(Stage& stage, const Line& block);
 [[nodiscard]] coppice::ChildOutcome start_machine(Stage& stage, const Line& block, bool linked);
 // A name in the registry with unique keys.
 [[nodiscard]] coppice::ServerName name_by_key(const Term& key);
+// What a process gets when it becomes the owner of a table.
+[[nodiscard]] Term term_of_transfer(const coppice::ets::Table<Term, Term>::Transfer& message);
 [[nodiscard]] coppice::ChildSpec child_spec(Stage& stage, const Line& line, std::size_t options_from);
 
 // A call to a server of a scenario, or to whatever has the pid or name.

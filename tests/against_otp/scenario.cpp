@@ -101,8 +101,15 @@ class Reader {
 
   Expression number() {
     std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    const char* const begin = text_.data() + at_;
+    const char* const last = text_.data() + text_.size();
+    const auto [end, error] = std::from_chars(begin, last, value);
     if (error != std::errc{}) fail("not a number");
+    if (end != last && *end == '.') {
+      double real = 0;
+      at_ = static_cast<std::size_t>(std::from_chars(begin, last, real).ptr - text_.data());
+      return {.literal = Term(real)};
+    }
     at_ = static_cast<std::size_t>(end - text_.data());
     return {.literal = Term(value)};
   }

@@ -5,7 +5,7 @@
 
 # They use each other.
 Code.compiler_options(no_warn_undefined: :all)
-for part <- ~w(language stage steps blocks), do: Code.require_file("original/#{part}.exs", __DIR__)
+for part <- ~w(language stage tables applications steps blocks), do: Code.require_file("original/#{part}.exs", __DIR__)
 
 defmodule Main do
   def play(scenario) do
@@ -25,6 +25,8 @@ defmodule Main do
     Quiet.wait()
     {names, events} = Log.finish()
     show(scenario, names, events)
+    Reports.finish()
+    Applications.finish()
     for {pid, _} <- names, do: Process.exit(pid, :kill)
     Quiet.wait()
   end
@@ -40,4 +42,5 @@ defmodule Main do
 end
 
 Logger.configure(level: :none)
+for %{id: id} <- :logger.get_handler_config(), do: :logger.remove_handler(id)
 for file <- System.argv(), scenario <- Parser.scenarios(file), do: Main.play(scenario)

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include <coppice/dynamic_supervisor.hpp>
+#include <coppice/partition_supervisor.hpp>
 #include <coppice/process.hpp>
 #include <coppice/receive.hpp>
 #include <coppice/supervisor.hpp>
@@ -178,6 +179,19 @@ ChildOutcome start_dynamic(Stage& stage, const Line& block) {
   return result;
 }
 
+// partition_supervisor NAME, name: :n, partitions: N, child: BLOCK
+ChildOutcome start_partitions(Stage& stage, const Line& block) {
+  const Line& child = stage.block(block.option("child")->name);
+  const auto result = PartitionSupervisor::start_link(
+      {.name = options_of(block).name,
+       .child_spec = coppice::child(Atom(child.name()), [&stage, &child] { return start_link(stage, child); }),
+       .partitions = number_of(block, "partitions", 1),
+       .max_restarts = number_of(block, "max_restarts", 3),
+       .max_seconds = number_of(block, "max_seconds", 5)});
+  if (result) stage.watch(block.name(), result.outcome().pid);
+  return result;
+}
+
 }  // namespace
 
 ChildOutcome start_link(Stage& stage, const Line& block) {
@@ -185,6 +199,7 @@ ChildOutcome start_link(Stage& stage, const Line& block) {
   if (block.word == "machine") return start_machine(stage, block, true);
   if (block.word == "supervisor") return Tree::start_link_as(options_of(block), &stage, &block);
   if (block.word == "dynamic_supervisor") return start_dynamic(stage, block);
+  if (block.word == "partition_supervisor") return start_partitions(stage, block);
   const Pid pid = spawn_link([&stage, &block] { run_process(stage, block); });
   stage.watch(block.name(), pid);
   return pid;
@@ -310,6 +325,32 @@ void Player::restart_child(const Line& line) {
 
 void Player::delete_child(const Line& line) {
   tell("delete_child", term_of(Supervisor::delete_child(process(line, 0), argument(line, 1))));
+}
+
+namespace {
+
+ServerName name_of(const Player& player, const Line& line) {
+  return std::string(player.argument(line, 0).as_atom().value().text());
+}
+
+void partition_call(Player& player, const Line& line) {
+  const auto partition = PartitionSupervisor::via<Server>(name_of(player, line), player.argument(line, 1));
+  player.tell("reply", partition.call(Server::Request{player.argument(line, 2)}));
+}
+void partition_cast(Player& player, const Line& line) {
+  PartitionSupervisor::via<Server>(name_of(player, line), player.argument(line, 1))
+      .cast(Server::Cast{player.argument(line, 2)});
+}
+void partitions(Player& player, const Line& line) {
+  player.tell("partitions", PartitionSupervisor::partitions(name_of(player, line)));
+}
+
+}  // namespace
+
+const Steps& partition_steps() {
+  static const Steps all{
+      {"partition_call", partition_call}, {"partition_cast", partition_cast}, {"partitions", partitions}};
+  return all;
 }
 
 }  // namespace against_otp

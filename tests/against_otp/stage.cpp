@@ -80,7 +80,10 @@ std::string Stage::play() {
   receive(when([&](const Down& down) { return down.reference == reference; }, [](const Down&) {}));
   sleep_for(milliseconds(2));  // in virtual time: until all others wait
   watcher.stop();
-  return result();
+  std::string told = result();
+  end_of_applications();
+  if (tells_reports_) end_of_reports();
+  return told;
 }
 
 // -- showing ---------------------------------------------------------------------------------------------------------

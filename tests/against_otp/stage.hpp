@@ -30,6 +30,10 @@ class Stage {
   void watch(const std::string& name, const coppice::Pid& pid);
   // The calling process tells something.
   void tell(const Term& term);
+  // The same for another process.
+  void tell(const coppice::Pid& pid, Term term) { note(pid, std::move(term)); }
+  // From now on each report of a process of the scenario is told where the process tells, until the scenario has ended.
+  void tell_reports();
   [[nodiscard]] Processes processes() const;
 
   // Plays the scenario in the calling process, and returns what was told, as text: for each process, in the order of
@@ -44,6 +48,7 @@ class Stage {
     [[nodiscard]] std::string shown() const { return number == 1 ? name : name + "#" + std::to_string(number); }
   };
   void note(const coppice::Pid& pid, Term term);
+  void end_of_reports();
   [[nodiscard]] Term clean(const Term& term) const;
   [[nodiscard]] std::string show(const Term& term) const;
   [[nodiscard]] std::string result() const;
@@ -54,6 +59,7 @@ class Stage {
   Processes processes_;
   std::map<coppice::Pid, Player> players_;
   std::vector<std::pair<coppice::Pid, Term>> told_;
+  bool tells_reports_ = false;
 };
 
 }  // namespace against_otp

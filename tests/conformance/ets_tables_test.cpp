@@ -41,6 +41,22 @@ BEHAVIOUR_TEST(Ets, ET_003_a_set_tells_1_from_1_0) {
   EXPECT_EQ(table.lookup(Term(1.0)), 2);
 }
 
+BEHAVIOUR_TEST(Ets, ET_003_in_an_ordered_set_1_and_1_0_are_one_key) {
+  using Terms = ets::Table<Term, int>;
+  const Terms table = Terms::create({.type = Type::ordered_set});
+  table.insert(Term(1), 1);
+  table.insert(Term(1.0), 2);
+  EXPECT_EQ(table.size(), 1u);
+  EXPECT_EQ(table.lookup(Term(1)), 2);
+  EXPECT_EQ(table.first(), Term(1.0));
+  table.insert(tuple(1, Term(Atom("b"))), 3);
+  table.insert(tuple(1.0, Term(Atom("a"))), 4);
+  EXPECT_EQ(table.last(), tuple(1, Term(Atom("b"))));
+  EXPECT_EQ(table.prev(table.last().value()), tuple(1.0, Term(Atom("a"))));
+  table.remove(Term(1));
+  EXPECT_EQ(table.size(), 2u);
+}
+
 BEHAVIOUR_TEST(Ets, ET_004_an_ordered_set_of_terms_stands_in_the_order_of_terms) {
   using Terms = ets::Table<Term, int>;
   const Terms table = Terms::create({.type = Type::ordered_set});

@@ -416,4 +416,18 @@ TEST(Term, threads_may_share_a_value) {
   EXPECT_EQ(shared[0], tuple("a"_atom, "text"));
 }
 
+TEST(Term, values_compare_by_value_whatever_their_kind) {
+  EXPECT_TRUE(std::is_eq(compare_values(1, 1.0)));
+  EXPECT_TRUE(std::is_eq(compare_values(1.0, 1)));
+  EXPECT_TRUE(std::is_lt(compare_values(1, 1.5)));
+  EXPECT_TRUE(std::is_gt(compare_values(2, 1.5)));
+  EXPECT_TRUE(std::is_eq(compare_values(tuple(1, list(2.0)), tuple(1.0, list(2)))));
+  // What follows decides, where operator< stops at the integer.
+  EXPECT_TRUE(std::is_gt(compare_values(tuple(1, 2), tuple(1.0, 1))));
+  EXPECT_LT(tuple(1, 2), tuple(1.0, 1));
+  // Keys of maps are compared exactly, values are not.
+  EXPECT_TRUE(std::is_lt(compare_values(map({{1, 0}}), map({{1.0, 0}}))));
+  EXPECT_TRUE(std::is_eq(compare_values(map({{1, 2}}), map({{1, 2.0}}))));
+}
+
 }  // namespace

@@ -195,6 +195,7 @@ defmodule Start do
   end
 
   def options(block), do: for({key, e} <- tl(block.args), do: {key, Values.value(e, %{})})
+  def options(block, keys), do: for({key, e} <- tl(block.args), key in keys, do: {key, Values.value(e, %{})})
 
   def start_link(name), do: start(name, true)
 
@@ -202,8 +203,8 @@ defmodule Start do
     block = blocks()[name]
 
     named =
-      case options(block)[:key] do
-        nil -> Keyword.take(options(block), [:name])
+      case options(block, [:key])[:key] do
+        nil -> options(block, [:name])
         key -> [name: {:via, Registry, {Scenario.Unique, key}}]
       end
 
@@ -214,8 +215,15 @@ defmodule Start do
       {"machine", false} -> :gen_statem.start(Machine, block, [])
       {"supervisor", true} -> Supervisor.start_link(Tree, block, named)
       {"dynamic_supervisor", true} -> watched(DynamicSupervisor.start_link(DynamicTree, block, named), name)
+      {"partition_supervisor", true} -> watched(partitions(block), name)
       {"process", true} -> {:ok, linked(name)}
     end
+  end
+
+  defp partitions(block) do
+    [child] = for {:child, {name, _, _}} <- tl(block.args), do: name
+    options = options(block, [:name, :partitions, :max_restarts, :max_seconds])
+    PartitionSupervisor.start_link([strategy: :one_for_one, child_spec: child_spec(child, [])] ++ options)
   end
 
   defp watched({:ok, pid} = started, name) do

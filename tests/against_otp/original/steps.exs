@@ -414,7 +414,11 @@ defmodule Play do
   defp step("stop", [e], _, env), do: {:result, {:stop, value(e, env)}, env}
   defp step("stop", [e, {:reply, r}], _, env), do: {:result, {:stop, value(e, env), value(r, env)}, env}
 
-  defp step(word, args, line, _) do
+  defp step(word, args, line, env) do
+    Enum.find_value([Tables, Reports, Partitions, Applications], & &1.step(word, args, env)) || unknown(word, args, line)
+  end
+
+  defp unknown(word, args, line) do
     IO.puts(:stderr, "line #{line.at}: nobody knows how to #{word} #{Macro.to_string(args)}")
     System.halt(2)
   end
