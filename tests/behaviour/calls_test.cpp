@@ -483,6 +483,22 @@ TEST(Calls, foreign_threads_start_call_and_stop_servers) {
   EXPECT_TRUE(runtime.stop().clean);
 }
 
+BEHAVIOUR_TEST(Calls, a_failed_call_tells_what_the_server_was_doing) {
+  const auto server = Adder::start().value();
+  try {
+    Adder::name.call(Adder::Never{}, 5ms);
+    ADD_FAILURE() << "the call returned";
+  } catch (const Exit& exit) {
+    EXPECT_THAT(exit.message(), ::testing::HasSubstr("server: :calls_test_adder <0."));
+    EXPECT_THAT(exit.message(), ::testing::ContainsRegex("request: Never, waited [0-9]+ ms"));
+    EXPECT_THAT(exit.message(), ::testing::HasSubstr("it was idle or gone"));
+  }
+  // An exit that is no call's has its reason to say, and nothing else.
+  EXPECT_EQ(Exit(Atom("no_disk")).message(), ":no_disk");
+  EXPECT_EQ(Exit(Atom("no_disk")).cause(), Atom("no_disk"));
+  server.stop();
+}
+
 // A call of a foreign thread that is under way when the runtime stops ends, and so does one that is made afterwards.
 TEST(Calls, calls_of_foreign_threads_end_when_the_runtime_stops) {
   for (int round = 0; round < 10; ++round) {

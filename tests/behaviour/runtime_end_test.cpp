@@ -2,6 +2,7 @@
 //
 // Processes without resources, stale pids, and the end of a runtime: with work queued, beside other threads, runtimes
 // and programs, and against processes that will not end.
+#include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -330,4 +331,43 @@ TEST(Death, a_shutdown_names_who_had_to_be_left_behind) {
   // Let go, the thread that was left behind still finds everything it needs.
   *released = true;
   spin_until([&] { return destroyed->load(); });
+}
+
+// -- coppice::run ----------------------------------------------------------------------------------------------------
+
+namespace {
+
+// What run returned, and what it said on standard error.
+std::pair<int, std::string> ran(const std::function<void()>& main, const RuntimeOptions& options = {.schedulers = 1}) {
+  ::testing::internal::CaptureStderr();
+  const int status = coppice::run(main, options);
+  return {status, ::testing::internal::GetCapturedStderr()};
+}
+
+}  // namespace
+
+TEST(Death, run_returns_0_when_the_first_process_ends_in_order) {
+  EXPECT_EQ(ran([] {}), std::pair(0, std::string()));
+  EXPECT_EQ(ran([] { exit(ExitReason::shutdown()); }), std::pair(0, std::string()));
+  EXPECT_EQ(ran([] { exit(tuple("shutdown"_atom, "restart"_atom)); }), std::pair(0, std::string()));
+}
+
+TEST(Death, run_returns_1_and_says_why_when_it_does_not) {
+  EXPECT_EQ(ran([] { throw Exit("no_disk"_atom); }),
+            std::pair(1, std::string("coppice: the first process ended: :no_disk\n")));
+}
+
+TEST(Death, run_names_who_had_to_be_killed) {
+  const auto [status, said] = ran(
+      [] {
+        spawn([parent = self()] {
+          trap_exit(true);
+          send(parent, Ready{});
+          receive<Never>();
+        });
+        receive<Ready>();
+      },
+      {.schedulers = 1, .shutdown_timeout = 100ms});
+  EXPECT_EQ(status, 1);
+  EXPECT_THAT(said, ::testing::MatchesRegex("coppice: <0[.][0-9]+[.][0-9]+>.* did not stop in time and was killed\n"));
 }
