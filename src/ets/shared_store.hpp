@@ -49,9 +49,9 @@
 #include <coppice/shared_object.hpp>
 
 #include "ets/epochs.hpp"
-#include "ets/latch.hpp"
 #include "ets/shared_buckets.hpp"
 #include "ets/shared_pages.hpp"
+#include "platform/latch.hpp"
 
 namespace coppice::otp {
 
@@ -95,7 +95,7 @@ class SharedStore {
   // all foreign threads.
   class alignas(64) RetiredQueue {
    public:
-    Latch latch;
+    platform::Latch latch;
     std::uint32_t waited = 0;  // how often nothing could be freed
     void make_room(std::size_t more);
     void push(const Retired& retired) noexcept {
@@ -116,7 +116,7 @@ class SharedStore {
   };
   // Written under its latch; the sums are read by anybody. One line: it goes from writer to writer.
   struct alignas(64) Stripe {
-    Latch latch;
+    platform::Latch latch;
     std::uint64_t sequence = 0;
     std::atomic<std::size_t> size{0};       // modulo its range: what one stripe adds another may take away
     std::atomic<std::size_t> bytes{0};

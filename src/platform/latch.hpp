@@ -2,7 +2,7 @@
 //
 // Latch: a lock that is held for less time than it takes to put a thread to sleep, as a rule. One word: free, held, or
 // held and waited for. Who does not get it looks again for a while before it sleeps. It is a third of the instructions of
-// std::mutex, which matters where a writer holds up nothing but the memory that it waits for.
+// std::mutex, which matters for writers to shared tables and for timers that are cancelled right after they were started.
 //
 // What takes it is an acquire and what frees it a release: what its last holder wrote is seen. A waiter marks it as waited
 // for with the same exchange with which it tries to take it, so whoever frees it sees the mark and wakes the sleepers; one
@@ -12,7 +12,16 @@
 #include <atomic>
 #include <cstdint>
 
-namespace coppice::otp {
+namespace coppice::platform {
+
+// In a loop that waits for another thread: lets the core's other thread have its units for a moment.
+inline void pause() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 class Latch {
  public:
@@ -38,4 +47,4 @@ class Latch {
   std::atomic<std::uint32_t> state_{free};
 };
 
-}  // namespace coppice::otp
+}  // namespace coppice::platform
