@@ -22,6 +22,7 @@
 #include <span>
 
 #include "platform/fault.hpp"
+#include "platform/frame_walk.hpp"
 #include "platform/sanitizers.hpp"
 
 #if !defined(COPPICE_NO_THROW_HOOK) && !COPPICE_ASAN && !COPPICE_TSAN && defined(__GLIBCXX__)
@@ -72,6 +73,8 @@ struct ThrowRecords {
 
 constinit thread_local ThrowRecords throw_records;
 
+constinit std::atomic<const std::type_info*> own_exception{nullptr};
+
 // Never cached by a caller across a switch, like every thread-local.
 [[gnu::noinline]] ThrowRecords& records_of_thread() noexcept {
   ThrowRecords* records = &throw_records;
@@ -89,7 +92,6 @@ constinit thread_local ThrowRecords throw_records;
   return addresses;
 }
 
-// Reads frame records that no instrumentation knows about.
 __attribute__((no_sanitize("address"))) std::vector<std::uintptr_t> capture_trace_of(const Context& suspended,
                                                                                      std::size_t frames_max) {
   std::vector<std::uintptr_t> addresses;
@@ -103,28 +105,19 @@ __attribute__((no_sanitize("address"))) std::vector<std::uintptr_t> capture_trac
 #if defined(__x86_64__) || defined(__aarch64__)
   if (suspended.machine == nullptr) return addresses;
   const auto low = reinterpret_cast<std::uintptr_t>(suspended.low);
-  const std::uintptr_t high = low + suspended.size;
-  const auto* saved = static_cast<const std::uintptr_t*>(suspended.machine);
-  const auto is_record = [&](std::uintptr_t frame) {
-    return frame >= low && frame % sizeof frame == 0 && frame + 2 * sizeof frame <= high;
-  };
-  std::uintptr_t frame = saved[frame_pointer_word];
-  if (!is_record(frame)) return addresses;
-  addresses.push_back(saved[return_word]);
-  while (addresses.size() < frames_max && is_record(frame)) {
-    const auto* record = reinterpret_cast<const std::uintptr_t*>(frame);
-    if (record[1] == 0) break;
-    addresses.push_back(record[1]);
-    if (record[0] <= frame) break;  // callers lie higher
-    frame = record[0];
-  }
-  addresses.resize(std::min(addresses.size(), frames_max));
+  const auto* saved = static_cast<const std::uintptr_t*>(suspended.machine);  // no instrumentation knows about these
+  addresses.resize(frames_max + 1);
+  const std::size_t found = walk_frames(saved[frame_pointer_word], low, low + suspended.size, std::span(addresses).subspan(1));
+  addresses[0] = saved[return_word];
+  addresses.resize(found == 0 ? 0 : std::min(found + 1, frames_max));
 #else
   (void)suspended;
   (void)frames_max;
 #endif
   return addresses;
 }
+
+void set_own_exception(const std::type_info& type) noexcept { own_exception.store(&type, std::memory_order_relaxed); }
 
 void set_record_throws(bool on) noexcept {
   ThrowRecords& records = records_of_thread();
@@ -163,8 +156,8 @@ ThrowFunction runtime_throw() noexcept {
   return function;
 }
 
-// Frames of this function and of the hook are left out.
-[[gnu::noinline]] void record_throw(const void* exception) noexcept {
+// Frames of this function and of the hook, whose frame is given, are left out.
+[[gnu::noinline]] void record_throw(const void* exception, const std::type_info* type, const void* frame) noexcept {
   ThrowRecords& records = records_of_thread();
   ThrowRecord* record = std::find_if(std::begin(records.records), std::end(records.records),
                                      [&](const ThrowRecord& old) { return old.exception == exception; });
@@ -172,10 +165,12 @@ ThrowFunction runtime_throw() noexcept {
     record = &records.records[records.next];
     records.next = (records.next + 1) % record_count;
   }
+  record->exception = exception;
+  record->count = type == own_exception.load(std::memory_order_relaxed) ? walk_own_frames(frame, record->addresses) : 0;
+  if (record->count != 0) return;
   Walk walk{record->addresses, 2, 0};
   _Unwind_Backtrace(&take_frame, &walk);
   record->count = walk.count;
-  record->exception = exception;
 }
 
 // The member of a static libstdc++ that defines __cxa_throw also defines this, so that its __cxa_throw is there and
@@ -192,7 +187,7 @@ extern "C" __attribute__((weak, visibility("default"), noinline, noreturn)) void
     void* exception, std::type_info* type, void (*destructor)(void*)) {
   using namespace coppice::platform;
   if (records_of_thread().on) [[unlikely]]
-    record_throw(exception);
+    record_throw(exception, type, __builtin_frame_address(0));
   runtime_throw()(exception, type, destructor);
   __builtin_unreachable();
 }

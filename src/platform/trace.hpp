@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <vector>
 
 #include "platform/context.hpp"
@@ -32,6 +33,10 @@ namespace coppice::platform {
 // per throw when on, and the look at one flag when off. The records belong to the thread, not to the context. Switching
 // it off forgets what was recorded.
 void set_record_throws(bool on) noexcept;
+
+// Throws of exactly this type are recorded by frame pointers, which costs a tenth of unwinding. For a type that is thrown by
+// functions compiled with frame pointers only, and often; else frames are missing, that of the thrower among them. Set once.
+void set_own_exception(const std::type_info& type) noexcept;
 
 // Where the exception object was thrown: addresses as in capture_trace, the place of the throw first. `exception` is
 // the pointer that a std::exception_ptr holds. Empty if it was thrown on another thread, while recording was off, or

@@ -37,6 +37,13 @@ using Trace = std::vector<std::uintptr_t>;
   asm volatile("" : : : "memory");
 }
 
+struct Own {};
+
+[[gnu::noinline]] void throw_our_own(int value) {
+  if (value != 0) throw Own{};
+  asm volatile("" : : : "memory");
+}
+
 struct Place {
   coppice::platform::Context thread;
   coppice::platform::Stack* stack = nullptr;
@@ -164,6 +171,43 @@ TEST(Trace, of_an_exception_is_found_by_its_pointer_also_when_another_was_thrown
     const auto lines = symbolise(trace_of_exception(*reinterpret_cast<void* const*>(&outer)));
     EXPECT_LT(index_of(lines, "of_an_exception_is_found_by_its_pointer"), 6U);
   }
+  set_record_throws(false);
+}
+
+// By frame pointers on a borrowed stack; a thread has none that anybody could walk within bounds.
+TEST(Trace, of_our_own_exception_shows_where_it_was_thrown) {
+  if (!symbols_have_lines()) GTEST_SKIP() << "this build has no libbacktrace";
+  if (sanitized) GTEST_SKIP() << "the hook on the throw path is not built in";
+  const auto trace_of_a_throw = [] {
+    try {
+      trace_test::throw_our_own(1);
+    } catch (const trace_test::Own&) {
+      return symbolise(trace_of_current_exception());
+    }
+    return std::vector<std::string>{};
+  };
+  set_own_exception(typeid(trace_test::Own));
+  set_record_throws(true);
+  EXPECT_EQ(index_of(trace_of_a_throw(), "trace_test::throw_our_own"), 0U);
+  StackPool pool{StackPoolOptions{}};
+  trace_test::Place place;
+  trace_test::place = &place;
+  adopt_thread(place.thread);
+  place.stack = pool.acquire();
+  static std::vector<std::string> lines;
+  make_context(place.stack->context, place.stack->low, place.stack->size, [](void*) {
+    try {
+      trace_test::throw_our_own(1);
+    } catch (const trace_test::Own&) {
+      lines = symbolise(trace_of_current_exception());
+    }
+    switch_context(trace_test::place->stack->context, trace_test::place->thread, nullptr);
+  });
+  switch_context(place.thread, place.stack->context, nullptr);
+  EXPECT_EQ(index_of(lines, "trace_test::throw_our_own"), 0U);
+  EXPECT_EQ(index_of(lines, "start_context"), lines.size() - 1);
+  EXPECT_LT(lines.size(), 6U);
+  pool.release(place.stack);
   set_record_throws(false);
 }
 
