@@ -81,9 +81,10 @@ TimerWheel::TimerWheel(std::uint64_t now) : tick_(now >> tick_shift) {
   make_empty(near_);
   make_empty(fresh_);
   for (Level& level : levels_) {
-    for (TimerNode& head : level.slots) {
-      make_empty(head);
-      head.deadline = never;
+    for (unsigned slot = 0; slot < slot_count; ++slot) {
+      make_empty(level.slots[slot]);
+      level.slots[slot].deadline = never;
+      level.untold[slot] = &level.slots[slot];
     }
   }
 }
@@ -97,6 +98,7 @@ void TimerWheel::insert(TimerNode& node, std::uint64_t deadline_ns) {
 
 bool TimerWheel::cancel(TimerNode& node) {
   if (!node.armed()) return false;
+  TimerNode* next = node.next;
   unlink(node);
   node.next = node.previous = nullptr;
   --size_;
@@ -104,10 +106,17 @@ bool TimerWheel::cancel(TimerNode& node) {
   const Position position = position_of(node.deadline);
   Level& level = levels_[position.level];
   TimerNode& head = level.slots[position.slot];
+  // If another of the untold was cancelled, the count is too high by one, and a node is told of one nearer by.
+  if (level.untold[position.slot] == &node) {
+    level.untold[position.slot] = next;
+    --level.untold_count[position.slot];
+  }
   const std::uint64_t bit = std::uint64_t{1} << position.slot;
   if (is_empty(head)) {
     level.occupied &= ~bit;
     level.stale &= ~bit;
+    level.untold[position.slot] = &head;
+    level.untold_count[position.slot] = 0;
     head.deadline = never;
   } else if (head.deadline == node.deadline) {
     level.stale |= bit;
@@ -180,6 +189,16 @@ void TimerWheel::place(TimerNode& node) {
   TimerNode& head = level.slots[position.slot];
   const std::uint64_t bit = std::uint64_t{1} << position.slot;
   link_before(head, node);
+  TimerNode*& untold = level.untold[position.slot];
+  if (untold == &head) {
+    untold = &node;
+    level.untold_count[position.slot] = 1;
+  } else if (level.untold_count[position.slot] < fetch_distance) {
+    ++level.untold_count[position.slot];
+  } else {
+    untold->ahead = &node;
+    untold = untold->next;
+  }
   level.occupied |= bit;
   if (node.deadline <= head.deadline) {
     head.deadline = node.deadline;
@@ -201,9 +220,14 @@ void TimerWheel::enter_slot(Position position) {
   const std::uint64_t bit = std::uint64_t{1} << position.slot;
   level.occupied &= ~bit;
   level.stale &= ~bit;
+  level.untold[position.slot] = &head;
+  level.untold_count[position.slot] = 0;
   head.deadline = never;
   TimerNode* node = take_all(head);
-  while (node != nullptr) place(*std::exchange(node, node->next));
+  while (node != nullptr) {
+    __builtin_prefetch(node->ahead, 1);
+    place(*std::exchange(node, node->next));
+  }
 }
 
 // Sorts the fresh nodes and merges them into the near ones.

@@ -20,6 +20,9 @@
 // Nodes of the current tick, and those already overdue, are near: they are kept in a list sorted by deadline, which is
 // what makes the wheel exact below the tick. A node that arrives out of order waits in a second, unsorted list, which
 // is sorted and merged when somebody next asks; an insertion is O(1) therefore whatever the wheel holds.
+//
+// A slot that is entered may hold very many nodes that nobody has touched for long, each of which names the next: one wait
+// for memory after the other. So each node of a slot also names one some places further on, which is fetched meanwhile.
 #pragma once
 
 #include <array>
@@ -37,6 +40,9 @@ struct TimerNode {
   // The time, in ns, at which the node is due. Written by `insert` and valid after expiry too; never write it while the
   // node is armed, because the wheel finds the node's slot by it.
   std::uint64_t deadline = 0;
+  // The wheel's: a node some places behind this one when that was inserted, to be fetched ahead of its turn. Never followed,
+  // for it may be gone.
+  const TimerNode* ahead = nullptr;
 
   // True from `insert` until `cancel` or until `expire` has returned the node.
   bool armed() const { return previous != nullptr; }
@@ -88,6 +94,7 @@ class TimerWheel {
   static constexpr unsigned digit_bits = 6;   // 64 slots a level: one word of bits says which are occupied
   static constexpr unsigned level_count = 8;  // 16 + 8 * 6 = 64: every deadline has its place
   static constexpr unsigned slot_count = 1u << digit_bits;
+  static constexpr std::uint8_t fetch_distance = 8;
   static constexpr std::size_t rescan_max = 64;  // nodes that next_deadline looks at to replace a stale minimum
 
   struct Position {
@@ -100,6 +107,9 @@ class TimerWheel {
     // The heads of circular lists. A head's `deadline` is a lower bound of its slot's deadlines: the least ever
     // inserted since the slot was last empty.
     std::array<TimerNode, slot_count> slots;
+    // Of each slot the node that is the next to be told who stands `fetch_distance` places behind it; the head if none.
+    std::array<TimerNode*, slot_count> untold;
+    std::array<std::uint8_t, slot_count> untold_count{};  // from that one to the last; at most fetch_distance
   };
 
   bool is_near(std::uint64_t deadline) const { return (deadline >> tick_shift) <= tick_; }

@@ -80,7 +80,10 @@ void Core::start_workers() {
 
 // -- identity
 
-std::uint64_t Core::new_reference_id() noexcept { return reference_ids_.fetch_add(1, std::memory_order_relaxed); }
+std::uint64_t Core::new_reference_id() noexcept {
+  Worker* here = this_worker();
+  return here != nullptr && &here->core() == this ? here->new_reference_id() : new_reference_ids(1);
+}
 
 Reference Core::alias_reference(std::uint64_t id, const Pid& owner) const noexcept {
   Reference reference = Reference::from_id(id, creation_);

@@ -82,6 +82,10 @@ class Core : public std::enable_shared_from_this<Core> {
   }
   [[nodiscard]] Pid pid_of(std::uint64_t number) const noexcept { return {number, 0, creation_}; }
   [[nodiscard]] std::uint64_t new_reference_id() noexcept;
+  // Several that follow each other; the first of them.
+  [[nodiscard]] std::uint64_t new_reference_ids(std::uint32_t count) noexcept {
+    return reference_ids_.fetch_add(count, std::memory_order_relaxed);
+  }
   // A reference through which a message finds its process: the pid's number stands in its further words.
   [[nodiscard]] Reference alias_reference(std::uint64_t id, const Pid& owner) const noexcept;
   [[nodiscard]] Pid owner_of_alias(const Reference& alias) const noexcept;

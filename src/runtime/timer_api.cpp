@@ -17,10 +17,12 @@ runtime::TimerShard* shard_of(runtime::Core& core, const Reference& timer) {
   return &core.timer_shard(timer.words[2]);
 }
 
-// Rounded up: a timer with time left never reads 0.
-Milliseconds to_milliseconds(const std::optional<std::uint64_t>& left) {
-  if (!left) return std::nullopt;
-  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(static_cast<std::int64_t>(*left)));
+// Until a deadline that is to come. Rounded up: a timer with time left never reads 0.
+Milliseconds left_until(runtime::Core& core, const std::optional<std::uint64_t>& deadline) {
+  if (!deadline) return std::nullopt;
+  const platform::Nanoseconds now = core.world().now();
+  const auto left = static_cast<std::int64_t>(*deadline > now ? *deadline - now : 0);
+  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(left));
 }
 
 bool still_lives(const runtime::Process& line, const Pid& pid) {
@@ -67,16 +69,18 @@ void start_timer(const Reference& timer, const Pid& to, std::string_view name, S
       message->table->destroy(message);
       return;
     }
-    line.flags.fetch_or(runtime::flag::timer_target, std::memory_order_seq_cst);
+    if ((line.flags.load(std::memory_order_seq_cst) & runtime::flag::timer_target) == 0) {
+      line.flags.fetch_or(runtime::flag::timer_target, std::memory_order_seq_cst);
+    }
   }
   auto* entry = new runtime::MessageTimer;
   entry->id = timer.id();
   entry->to = to;
-  entry->name = name;
+  if (!name.empty()) entry->name = std::make_unique<const std::string>(name);
   entry->message = message;
   shard_of(*core, timer)->start(entry, deadline);
   // It may have died before it could know of this timer; see death.cpp.
-  if (name.empty() && !still_lives(core->table().line(to), to)) (void)shard_of(*core, timer)->cancel(timer.id(), now);
+  if (name.empty() && !still_lives(core->table().line(to), to)) (void)shard_of(*core, timer)->cancel(timer.id());
 }
 
 }  // namespace detail
@@ -85,9 +89,10 @@ Milliseconds cancel_timer(const Reference& timer, const CancelOptions& options) 
   std::shared_ptr<runtime::Core> held;
   runtime::Core* core = &runtime::acting_core(held, "cancel_timer");
   runtime::TimerShard* shard = shard_of(*core, timer);
-  Milliseconds left;
-  if (shard != nullptr) left = to_milliseconds(shard->cancel(timer.id(), core->world().now()));
+  std::optional<std::uint64_t> deadline;
+  if (shard != nullptr) deadline = shard->cancel(timer.id());
   if (!options.info) return std::nullopt;
+  const Milliseconds left = left_until(*core, deadline);
   if (!options.async) return left;
   send(self(), TimerCancelled{timer, left});
   return std::nullopt;
@@ -97,7 +102,7 @@ Milliseconds read_timer(const Reference& timer) {
   const auto core = runtime::require_core("read_timer");
   runtime::TimerShard* shard = shard_of(*core, timer);
   if (shard == nullptr) return std::nullopt;
-  return to_milliseconds(shard->read(timer.id(), core->world().now()));
+  return left_until(*core, shard->read(timer.id()));
 }
 
 std::chrono::nanoseconds monotonic_time() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Timers: one shard for each worker, a timer wheel behind a lock. Two kinds of node stand in the wheel: the WakeTimer of
+// Timers: one shard for each worker, a timer wheel behind a latch. Two kinds of node stand in the wheel: the WakeTimer of
 // a process (deadline of its wait, inactivity timeout) and the MessageTimer of send_after.
 //
 // Who does what
@@ -8,8 +8,12 @@
 //   the owner       arms and disarms the wake timer of its process, in the shard of the worker it is on.
 //   the worker      fires what is due in its own shard; a stuck worker's shard is fired by the watchdog.
 //
+// A message timer is one node from the node pool, which stands in the wheel, in a table by its reference's number, and in the
+// list of those to the same process. So to start one and to cancel it allocates nothing else as a rule. The latch is free as
+// a rule too: it is the worker's own processes that start and cancel.
+//
 // Why a cancelled timer is never delivered after cancel has returned: firing takes the timer out of the tables under the
-// lock, and cancel looks there under the same lock. What fire has taken out is on its way, and cancel says false.
+// latch, and cancel looks there under the same latch. What fire has taken out is on its way, and cancel says false.
 // Messages are pushed after the lock was released; wake signals are pushed under it, so that a process which disarms its
 // timer (and then may free it) never frees one that is being pushed.
 //
@@ -24,25 +28,42 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
+#include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
+#include "base/intrusive_table.hpp"
 #include "base/timer_wheel.hpp"
+#include "platform/latch.hpp"
 #include "runtime/process.hpp"
 
 namespace coppice::runtime {
 
-struct MessageTimer : ShardTimer {
+struct TimersTo;
+
+struct MessageTimer : ShardTimer, detail::Pooled {
   MessageTimer() noexcept : ShardTimer(false) {}
   std::uint64_t id = 0;
-  Pid to;
-  std::string name;
+  MessageTimer* next_by_id = nullptr;
   Signal* message = nullptr;
-  MessageTimer* target_next = nullptr;      // among the timers of the shard with the same `to`
+  Pid to;
+  std::unique_ptr<const std::string> name;  // if it is to a name
+  TimersTo* target = nullptr;               // the list in which it stands; null for a timer to a name
+  MessageTimer* target_next = nullptr;
   MessageTimer* target_previous = nullptr;
 };
+static_assert(sizeof(MessageTimer) <= 128);
+
+// The timers of a shard to one process. Made at the first and gone with the last.
+struct TimersTo : detail::Pooled {
+  explicit TimersTo(std::uint64_t the_number) noexcept : number(the_number) {}
+  const std::uint64_t number;               // Pid::number
+  MessageTimer* first = nullptr;
+  TimersTo* next_target = nullptr;
+};
+
+inline std::uint64_t table_key(const MessageTimer& timer) noexcept { return timer.id; }
+inline std::uint64_t table_key(const TimersTo& target) noexcept { return target.number; }
 
 class TimerShard {
  public:
@@ -55,8 +76,8 @@ class TimerShard {
 
   // -- message timers: any thread
   void start(MessageTimer* timer, std::uint64_t deadline);
-  [[nodiscard]] std::optional<std::uint64_t> cancel(std::uint64_t id, std::uint64_t now);  // ns left
-  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t id, std::uint64_t now);
+  [[nodiscard]] std::optional<std::uint64_t> cancel(std::uint64_t id);  // its deadline
+  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t id);    // the same
   void cancel_all_to(std::uint64_t number);
   [[nodiscard]] std::size_t message_timer_count();
 
@@ -66,14 +87,16 @@ class TimerShard {
 
  private:
   void note_deadline();
-  void unlink(MessageTimer& timer);
+  void fetch_due(const base::TimerNode* due) const noexcept;
+  void note_target(MessageTimer& timer);
+  void forget_target(MessageTimer& timer) noexcept;
 
   Core& core_;
   const std::uint32_t index_;
-  std::mutex mutex_;
+  platform::Latch latch_;
   base::TimerWheel wheel_;
-  std::unordered_map<std::uint64_t, MessageTimer*> by_id_;
-  std::unordered_map<std::uint64_t, MessageTimer*> by_target_;
+  base::IntrusiveTable<MessageTimer, &MessageTimer::next_by_id> by_id_;
+  base::IntrusiveTable<TimersTo, &TimersTo::next_target> by_target_;
   std::atomic<std::uint64_t> next_{base::TimerWheel::never};  // a lower bound of the earliest deadline
 };
 

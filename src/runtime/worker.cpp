@@ -71,6 +71,7 @@ void Worker::thread_main() {
   this_worker_slot() = this;
   exceptions_ = &platform::exception_state_of_thread();
   native_thread.store(platform::native_thread_id(), std::memory_order_release);
+  platform::set_own_exception(typeid(Exit));
   platform::set_record_throws(true);  // the report on a process that dies of an exception shows where it was thrown
   platform::adopt_thread(thread_stack_.context);
   platform::Stack* first = take_stack(0);
@@ -287,6 +288,11 @@ void Worker::schedule_here(Process& process) {
 void Worker::schedule_from_outside(Process& process) {
   inbox_.push(&process);
   core_.wake(*this);
+}
+
+void Worker::stock_up_reference_ids() noexcept {
+  next_reference_id_ = core_.new_reference_ids(reference_ids_at_once);
+  reference_ids_left_ = reference_ids_at_once;
 }
 
 bool Worker::others_wait() const noexcept {

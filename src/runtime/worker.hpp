@@ -67,6 +67,7 @@ class Worker {
   static constexpr std::uint32_t queues = 4;             // see pick_from_queues
   static constexpr platform::Nanoseconds oldest_task_after = 20'000'000;  // since the oldest was last picked
   static constexpr std::uint32_t spare_stacks_max = 64;
+  static constexpr std::uint32_t reference_ids_at_once = 256;
 
   void start();   // starts the thread
   void join();
@@ -85,6 +86,13 @@ class Worker {
   static bool switch_away(Leaving how, void* job = nullptr);
   // The current process is dead and its stack must not be used again: goes on elsewhere, for ever.
   [[noreturn]] static void abandon_stack();
+
+  // For new references: each worker has a supply of its own, so that workers do not meet at one counter.
+  [[nodiscard]] std::uint64_t new_reference_id() noexcept {
+    if (reference_ids_left_ == 0) [[unlikely]] stock_up_reference_ids();
+    --reference_ids_left_;
+    return next_reference_id_++;
+  }
 
   // -- calls by hand-off: hand_off.hpp
   // A caller that always finds its servers idle would never let others run: now and then it looks whether there are any,
@@ -160,6 +168,7 @@ class Worker {
   void say_who_runs(const Process& process) noexcept {
     running_number.store(process.serial.load(std::memory_order_relaxed), std::memory_order_release);
   }
+  void stock_up_reference_ids() noexcept;
   bool nobody_else_waits();
   void settle_hand_off();
   Process* end_hand_off();
@@ -179,6 +188,8 @@ class Worker {
   std::uint32_t run_next_streak_ = 0;
   HandOffUnderWay hand_off_;
   std::uint32_t hand_off_streak_ = 0;
+  std::uint64_t next_reference_id_ = 0;
+  std::uint32_t reference_ids_left_ = 0;
   std::uint32_t ticks_ = 0;
   std::uint32_t queue_picks_ = 0;
   platform::Nanoseconds oldest_task_at_ = 0;  // when it was last picked
