@@ -184,7 +184,7 @@ class AddedOperations<Address, Agent<T>> {
     const CallTarget target = static_cast<const Address&>(*this).target();
     CallNode* request = make_request<Kind, R>(std::move(function));
     CallOutcome outcome = perform_call(target, request, type_identity<Kind>, timeout);
-    if (outcome.node == nullptr) throw_call_failure(target, Term(type_tag_of<Kind>()), timeout, std::move(outcome));
+    if (outcome.node == nullptr) throw_made(make_call_exit(target, Term(type_tag_of<Kind>()), timeout, outcome));
     return take<R>(outcome.node);
   }
   template <class Kind, class R, class F>

@@ -156,17 +156,25 @@ struct CallTarget {
 struct CallOutcome {
   CallNode* node = nullptr;   // the envelope with its reply; null if the call failed
   ExitReason cause;           // why it failed: the bare `noproc`, `timeout`, ...
-  std::unique_ptr<CallFailure> facts;  // of a call that failed
+  // What CallFailure tells of a call that failed. No text is made of it until somebody asks: who calls with try_call does
+  // not.
+  const TypeIdentity* request = nullptr;
+  const TypeIdentity* doing = nullptr;  // null: nothing, or not known
+  std::size_t queue_length = 0;
+  std::chrono::nanoseconds waited{0};
 
-  [[nodiscard]] CallFailure taken_facts() { return facts != nullptr ? std::move(*facts) : CallFailure{}; }
+  [[nodiscard]] COPPICE_API CallFailure failure(const CallTarget& target) const;
 };
 
 // Makes the call in `node` and waits for its end. Any thread; a foreign one blocks. Consumes the node if it fails.
 COPPICE_API CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIdentity& request,
                                      WaitTime timeout);
-// Throws Exit with `{cause, {GenServer, :call, [server, request, timeout]}}`.
-[[noreturn]] COPPICE_API void throw_call_failure(const CallTarget& target, Term request, WaitTime timeout,
-                                                 CallOutcome&& outcome);
+// An Exit with `{cause, {GenServer, :call, [server, request, timeout]}}`, made ready to be thrown: an exception object, which
+// must be given to throw_made. In two steps, so that the caller can end everything that has a destructor in between: each
+// frame that has something to clean up makes a throw half as dear again.
+[[nodiscard]] COPPICE_API void* make_call_exit(const CallTarget& target, Term request, WaitTime timeout,
+                                               const CallOutcome& outcome);
+[[noreturn]] COPPICE_API void throw_made(void* exit);
 // Sends a request whose answer will be a Response in the caller's mailbox; returns what names it.
 COPPICE_API Reference start_request(const Pid& server, CallNode* node);
 // Gives a request up: its answer will be dropped. False if it was answered or given up already.

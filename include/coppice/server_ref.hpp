@@ -140,13 +140,19 @@ class Addressed : public detail::AddedOperations<Address, S> {
       return typename does_not_handle_call<S, Message_>::see_the_handlers_of_the_server{};
     } else {
       using R = typename Message_::Reply;
-      const detail::CallTarget target = detail::target_of<S>(address().target());
-      detail::CallOutcome outcome = detail::perform_call(target, detail::make_call<S>(std::forward<M>(message)),
-                                                         detail::type_identity<Message_>, timeout);
-      if (outcome.node == nullptr) {
-        detail::throw_call_failure(target, detail::request_term<Message_>(), timeout, std::move(outcome));
+      detail::CallNode* node = nullptr;
+      void* failed = nullptr;
+      {
+        const detail::CallTarget target = detail::target_of<S>(address().target());
+        const detail::CallOutcome outcome = detail::perform_call(
+            target, detail::make_call<S>(std::forward<M>(message)), detail::type_identity<Message_>, timeout);
+        node = outcome.node;
+        if (node == nullptr) {
+          failed = detail::make_call_exit(target, detail::request_term<Message_>(), timeout, outcome);
+        }
       }
-      return take_reply<R>(outcome.node);
+      if (node == nullptr) detail::throw_made(failed);
+      return take_reply<R>(node);
     }
   }
 

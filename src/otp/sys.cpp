@@ -167,7 +167,7 @@ void ask_system(const CallTarget& target, std::shared_ptr<SystemQuestion> questi
     return;
   }
   Term call = tuple(Atom("sys"), Atom(target.function), Term::list_of({target.shown()}));
-  throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), outcome.taken_facts());
+  throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), outcome.failure(target));
 }
 
 void stop_server(const CallTarget& target, const ExitReason& reason, WaitTime timeout) {

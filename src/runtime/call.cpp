@@ -17,8 +17,12 @@
 #include <coppice/call.hpp>
 #include <coppice/server_name.hpp>
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <exception>
+#include <new>
+#include <typeinfo>
 #include <utility>
 
 #include "platform/fault.hpp"
@@ -141,21 +145,14 @@ void note_edge(Core& core, const Body& body, const Pid& callee) {
 
 void note_facts(Core& core, const detail::CallTarget& target, const detail::TypeIdentity& request,
                 detail::CallOutcome& outcome) {
-  outcome.facts = std::make_unique<CallFailure>();
-  CallFailure& facts = *outcome.facts;
-  facts.request = request.name;
-  facts.pid = target.pid;
-  const Term shown = target.shown();
-  facts.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
+  outcome.request = &request;
   if (!core.is_local(target.pid)) return;
   const Process& line = core.table().line(target.pid);
-  facts.queue_length = line.queue_length.load(std::memory_order_relaxed);
+  const std::uint32_t queue_length = line.queue_length.load(std::memory_order_relaxed);
   const detail::TypeIdentity* handling = line.handling.load(std::memory_order_relaxed);
-  if (line.serial.load(std::memory_order_acquire) != target.pid.number) {
-    facts.queue_length = 0;
-    return;
-  }
-  if (handling != nullptr) facts.doing = handling->name;
+  if (line.serial.load(std::memory_order_acquire) != target.pid.number) return;
+  outcome.queue_length = queue_length;
+  outcome.doing = handling;
 }
 
 void end_of_call(Process& process, const detail::CallTarget& target, const detail::TypeIdentity& request, const CallTimes& times,
@@ -171,7 +168,7 @@ void end_of_call(Process& process, const detail::CallTarget& target, const detai
   if (outcome.node != nullptr) [[likely]] return;
   note_facts(core, target, request, outcome);
   const platform::Nanoseconds now = core.world().now();
-  outcome.facts->waited = std::chrono::nanoseconds(now > times.begin ? now - times.begin : 0);
+  outcome.waited = std::chrono::nanoseconds(now > times.begin ? now - times.begin : 0);
 }
 
 detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& target, detail::CallNode* node,
@@ -187,13 +184,17 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
     }
   } owner{node};
   if (must_not_wait(process)) {
-    outcome.facts = std::make_unique<CallFailure>();
-    outcome.facts->request = request.name;
+    outcome.request = &request;
     outcome.cause = body.reason;
     return outcome;
   }
   leave_if_due(process);
   if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
+  if (!target.pid) {  // nobody has the name
+    outcome.cause = ExitReason::noproc();
+    outcome.request = &request;
+    return outcome;
+  }
   if (!timeout.is_infinite()) prepare_wake_timer(process);  // to arm it must not fail once the call is made
   CallTimes times{timeout};
   if (target.pid == body.pid) {
@@ -424,11 +425,28 @@ Term timeout_term(WaitTime timeout) {
   return Term(timeout.nanoseconds() / 1'000'000);
 }
 
-void throw_call_failure(const CallTarget& target, Term request, WaitTime timeout, CallOutcome&& outcome) {
+CallFailure CallOutcome::failure(const CallTarget& target) const {
+  CallFailure told;
+  const Term shown = target.shown();
+  told.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
+  told.pid = target.pid;
+  if (request != nullptr) told.request = request->name;
+  told.waited = waited;
+  told.queue_length = queue_length;
+  if (doing != nullptr) told.doing = doing->name;
+  return told;
+}
+
+void* make_call_exit(const CallTarget& target, Term request, WaitTime timeout, const CallOutcome& outcome) {
   const Term module = Term(Atom(target.module));
   Term arguments = Term::list_of({target.shown(), std::move(request), timeout_term(timeout)});
   Term call = tuple(module, Atom(target.function), std::move(arguments));
-  throw Exit(ExitReason(tuple(outcome.cause, std::move(call))), outcome.taken_facts());
+  Exit exit(ExitReason(tuple(outcome.cause, std::move(call))), outcome.failure(target));
+  return new (abi::__cxa_allocate_exception(sizeof(Exit))) Exit(std::move(exit));
+}
+
+void throw_made(void* exit) {
+  abi::__cxa_throw(exit, const_cast<std::type_info*>(&typeid(Exit)), [](void* made) { static_cast<Exit*>(made)->~Exit(); });
 }
 
 }  // namespace detail
