@@ -109,6 +109,29 @@ Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions&
   return process;
 }
 
+namespace {
+
+// Does some worker look for work? Then the answer comes sooner than the caller would have fallen asleep and been woken. A
+// worker that must be woken is put by the system where its waker is about to sleep, and would wait for one that spins.
+bool somebody_is_awake(Core& core) noexcept {
+  const std::size_t count = core.workers().size();
+  const std::uint64_t all = count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+  return core.idle_mask().load(std::memory_order_relaxed) != all;
+}
+
+void spin_for(Core& core, const std::atomic<bool>& done) noexcept {
+  constexpr platform::Nanoseconds spin_max = 20'000;
+  const platform::Nanoseconds end = core.world().now() + spin_max;
+  do {
+    for (int look = 0; look < 16; ++look) {
+      if (done.load(std::memory_order_acquire)) return;
+      platform::pause();
+    }
+  } while (core.world().now() < end);
+}
+
+}  // namespace
+
 // The state that caller and proxy share: the caller waits for `done`, which the proxy's closure sets when it is destroyed,
 // so also when it never ran.
 bool run_in_proxy(const char* caller, const std::function<void()>& function) {
@@ -137,7 +160,10 @@ bool run_in_proxy(const char* caller, const std::function<void()>& function) {
   proxy->function = &function;
   Process* process = give_birth(*core, std::make_unique<PlainBody>(std::move(proxy), typeid(Proxy)), {}, {});
   if (process == nullptr) return false;
+  // With one worker there may be one core only, on which nobody could answer meanwhile.
+  const bool spin = !core->world().simulated() && core->workers().size() > 1 && somebody_is_awake(*core);
   core->start(*process);
+  if (spin) spin_for(*core, shared->done);
   while (!shared->done.load(std::memory_order_acquire)) core->world().park(shared->parker, platform::never);
   return shared->ran.load(std::memory_order_acquire);
 }
