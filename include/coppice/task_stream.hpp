@@ -65,7 +65,7 @@ struct TaskFunction {
   std::size_t alignment;
   void (*move)(void* to, void* from);
   Signal* (*run)(void* function, const Reference& task);  // returns the message with the result, or null
-  void (*destroy)(void* function) noexcept;
+  void (*destroy)(void* function) noexcept;  // null: there is nothing to destroy
   const std::type_info* type;  // of the user's function
 };
 
@@ -102,6 +102,10 @@ template <class Call>
 void destroy_task(void* function) noexcept {
   static_cast<Call*>(function)->~Call();
 }
+template <class Call>
+consteval auto task_destroyer() -> void (*)(void*) noexcept {
+  return std::is_trivially_destructible_v<Call> ? nullptr : &destroy_task<Call>;
+}
 template <class Call, class T>
 struct TaskFunctionOf {
   static_assert(alignof(Call) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
@@ -110,7 +114,7 @@ struct TaskFunctionOf {
 };
 template <class Call, class T>
 const TaskFunction TaskFunctionOf<Call, T>::table{sizeof(Call),      alignof(Call),        &move_task<Call>,
-                                                  &run_task<Call, T>, &destroy_task<Call>,
+                                                  &run_task<Call, T>, task_destroyer<Call>(),
                                                   &typeid(typename Call::Function)};
 template <class Call, class T>
 inline constexpr const TaskFunction& task_function = TaskFunctionOf<Call, T>::table;

@@ -16,6 +16,7 @@
 #include "runtime/core.hpp"
 #include "runtime/inspection.hpp"
 #include "runtime/process.hpp"
+#include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 
 namespace coppice::logging {
@@ -41,6 +42,7 @@ Term name_of(const runtime::Body& body) {
 
 std::vector<Pid> links_of(const runtime::Body& body) {
   std::vector<Pid> links;
+  if (runtime::tied_to(body, body.parent)) links.push_back(body.parent);
   if (body.extension_ == nullptr) return links;
   body.extension_->links.for_each([&](const runtime::LinkNode& node) {
     if (node.linked) links.push_back(node.peer);

@@ -6,6 +6,7 @@
 #include "platform/fault.hpp"
 #include "platform/trace.hpp"
 #include "runtime/core.hpp"
+#include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 
 namespace coppice {
@@ -99,6 +100,8 @@ void describe(Process& process, ProcessInfo& info) {
   info.reductions = body.reductions;
   describe_queue(process, info);
   info.ancestors = body.lineage.ancestors();
+  if (tied_to(body, body.parent)) info.links.push_back(body.parent);
+  if (watched_by_parent(body)) info.monitored_by.push_back(body.parent);
   if (body.extension_ != nullptr) describe_extension(*body.extension_, body, info);
   if (body.in_wait || body.in_turn) {
     info.current_stacktrace = platform::symbolise(platform::capture_trace(0), "coppice::runtime::PlainBody::run");

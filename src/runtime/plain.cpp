@@ -10,6 +10,7 @@
 #include "runtime/death.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/signals.hpp"
+#include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 
 namespace coppice::runtime {
@@ -70,15 +71,9 @@ void apply_options(Core& core, Process& process, const SpawnOptions& options) {
 
 void bind_to_parent(Process& child, const Birth& birth) {
   if (birth.parent == nullptr || birth.bond == detail::Bond::none) return;
-  const Pid parent = birth.parent->body->pid;
-  const Pid pid = child.body->pid;
-  if (birth.bond != detail::Bond::monitor) {
-    establish_link(*birth.parent, new_link_node(pid));
-    establish_link(child, new_link_node(parent));
-  }
-  if (birth.bond != detail::Bond::link) {
-    child.body->extension().watchers.push_back(*new_monitor(*birth.parent, birth.monitor_id, pid));
-  }
+  const bool with_link = birth.bond != detail::Bond::monitor;
+  const std::uint64_t monitor_id = birth.bond != detail::Bond::link ? birth.monitor_id : 0;
+  child.body->tie = new_tie(*birth.parent, child.body->pid, with_link, monitor_id, birth.alias);
 }
 
 }  // namespace

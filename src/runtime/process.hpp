@@ -59,6 +59,7 @@ class Body;
 class Worker;
 class TimerShard;
 struct Rest;
+struct Tie;
 
 namespace head {
 inline constexpr std::uint64_t waiting = 1;
@@ -147,6 +148,7 @@ struct LinkNode : Signal {
   std::uint32_t id = 0;           // of the link signal it travelled as
   bool linked = true;
   bool linked_anew = false;       // a link signal to the peer travels behind the last of the unlinks
+  bool tied = false;              // part of a Tie
 };
 
 // An exit signal sent explicitly, or the answer to a link signal that found nobody.
@@ -183,6 +185,8 @@ struct DemonitorNode : Signal {
   std::uint64_t id = 0;           // of the reference
   Pid watched;
   AliasMode alias = AliasMode::none;
+  bool tied = false;              // part of a Tie: `target` is null
+  bool answers = false;           // the alias has no AliasRecord, and stands
 };
 struct UnwatchNode : Signal {
   CallWatch* target = nullptr;
@@ -342,6 +346,7 @@ class Body : public detail::Pooled {
   Pid linked_parent;                   // the parent whose exit ends a trapping server; none if it was not linked (GS-003)
   Pid group_leader;
   std::unique_ptr<Extension> extension_;
+  Tie* tie = nullptr;                  // to the parent, if that bound it to itself: tie.hpp. It holds a part of it
 
   SharedLineage lineage;               // of a generically started process
 

@@ -13,6 +13,7 @@
 #include "runtime/mailbox.hpp"
 #include "runtime/plain.hpp"
 #include "runtime/signals.hpp"
+#include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 
 namespace coppice {
@@ -107,7 +108,9 @@ Extension::~Extension() {
   aliases.drain([](AliasRecord& record) { delete &record; });
 }
 
-Body::~Body() = default;
+Body::~Body() {
+  if (tie != nullptr) drop_tie(tie);
+}
 
 Extension& Body::extension() {
   if (extension_ == nullptr) extension_ = std::make_unique<Extension>();

@@ -5,6 +5,7 @@
 
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
+#include "runtime/tie.hpp"
 
 namespace coppice::runtime {
 namespace {
@@ -42,8 +43,11 @@ bool can_rest(const Process& process) noexcept {
          body.unhandled == nullptr && body.swallows == 0 && body.core->is_local(body.group_leader);
 }
 
+// There is place for one of the two: who has both gets real nodes for its tie.
 void move_into_rest(Body& body, Rest& rest) noexcept {
-  rest.extension = body.extension_.release();
+  if (body.extension_ != nullptr) unfold_tie(body);
+  rest.extension_or_tie = body.tie != nullptr ? reinterpret_cast<std::uintptr_t>(std::exchange(body.tie, nullptr)) | 1
+                                              : reinterpret_cast<std::uintptr_t>(body.extension_.release());
   rest.lineage = std::move(body.lineage);
   rest.reductions = body.reductions;
   rest.queue_peak = body.queue_peak;
@@ -66,7 +70,12 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept {
   if (parent != 0) body.parent = core.pid_of(parent);
   if (rest.has_linked_parent) body.linked_parent = body.parent;
   body.group_leader = core.pid_of(badge.group_leader.load(std::memory_order_relaxed));
-  body.extension_.reset(std::exchange(rest.extension, nullptr));
+  const std::uintptr_t word = std::exchange(rest.extension_or_tie, 0);
+  if ((word & 1) != 0) {
+    body.tie = reinterpret_cast<Tie*>(word & ~std::uintptr_t{1});
+  } else {
+    body.extension_.reset(reinterpret_cast<Extension*>(word));
+  }
   body.lineage = std::move(rest.lineage);
   body.reductions = rest.reductions;
   body.queue_peak = rest.queue_peak;

@@ -31,7 +31,7 @@ namespace coppice::runtime {
 
 // What is left of the common part of a Body. Its parent and group leader stand in its Badge.
 struct Rest {
-  Extension* extension = nullptr;      // owned
+  std::uintptr_t extension_or_tie = 0;  // owned; the lowest bit says that it is a Tie
   SharedLineage lineage;
   std::uint64_t reductions = 0;
   std::uint32_t queue_peak = 0;

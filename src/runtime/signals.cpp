@@ -5,6 +5,7 @@
 #include "runtime/core.hpp"
 #include "runtime/exit_decision.hpp"
 #include "runtime/mailbox.hpp"
+#include "runtime/tie.hpp"
 
 namespace coppice::runtime {
 namespace {
@@ -64,25 +65,15 @@ void make_room(Process& process) {
   }
 }
 
+}  // namespace
+
 void take_message(Process& process, Signal* message) {
   if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message)) make_room(process);
   append(process, message);
   report_mark_if_due(process);
 }
 
-void take_alias_message(Process& process, AliasMessage* envelope) {
-  Signal* message = std::exchange(envelope->message, nullptr);
-  const std::uint64_t id = envelope->id;
-  envelope->table->destroy(envelope);
-  Extension& extension = process.body->extension();
-  const AliasRecord* found = extension.aliases.find(id);
-  if (found == nullptr) {
-    discard(message, ExitReason::noproc());
-    return;
-  }
-  const bool with_monitor = found->mode == AliasMode::reply_demonitor;
-  if (found->reply || with_monitor) delete extension.aliases.take(id);
-  if (with_monitor) end_monitor(process, id);
+void take_message_to_alias(Process& process, Signal* message) {
   Core& core = *process.body->core;
   const bool counted = (process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 && takes_room(message);
   if (counted && !take_room(core, process)) {
@@ -93,6 +84,25 @@ void take_alias_message(Process& process, AliasMessage* envelope) {
   take_message(process, message);
 }
 
+namespace {
+
+void take_alias_message(Process& process, AliasMessage* envelope) {
+  Signal* message = std::exchange(envelope->message, nullptr);
+  const std::uint64_t id = envelope->id;
+  envelope->table->destroy(envelope);
+  Extension& extension = process.body->extension();
+  if (const AliasRecord* found = extension.aliases.find(id)) {
+    const bool with_monitor = found->mode == AliasMode::reply_demonitor;
+    if (found->reply || with_monitor) delete extension.aliases.take(id);
+    if (with_monitor) end_monitor(process, id);
+  } else if (const DemonitorNode* own = extension.monitors.find(id); own == nullptr || !own->answers) {
+    return discard(message, ExitReason::noproc());
+  }
+  take_message_to_alias(process, message);
+}
+
+}  // namespace
+
 // -- exits
 
 void become_fatal(Process& process, const ExitReason& reason) {
@@ -100,6 +110,8 @@ void become_fatal(Process& process, const ExitReason& reason) {
   process.body->leaving = Leave::by_signal;
   process.body->reason = reason;
 }
+
+namespace {
 
 // `message_table` is what turns the node itself into the ExitMessage.
 void take_exit(Process& process, Signal* node, const ExitMessage& exit, bool by_link, const SignalTable& message_table) {
@@ -121,8 +133,21 @@ void forget_link(Extension& extension, LinkNode* own) {
   own->table->destroy(own);
 }
 
+}  // namespace
+
+ExitNode* new_exit_message(const ExitMessage& exit) {
+  auto* node = make_node<ExitNode>();
+  node->table = &exit_message_table;
+  node->payload = exit;
+  return node;
+}
+
 // A link-caused exit counts only if the link still stands: PR-046.
 bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_link) {
+  if (tied_to(*process.body, from)) {
+    process.body->tie->linked = false;
+    return true;
+  }
   Extension& extension = process.body->extension();
   LinkNode* own = extension.links.find(from.number);
   if (own == nullptr) return false;
@@ -133,7 +158,10 @@ bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_
   return true;
 }
 
+namespace {
+
 void take_link(Process& process, LinkNode* node) {
+  if (tied_to(*process.body, node->peer)) return node->table->destroy(node);
   Extension& extension = process.body->extension();
   LinkNode* own = extension.links.find(node->peer.number);
   if (own == nullptr) {
@@ -147,9 +175,10 @@ void take_link(Process& process, LinkNode* node) {
 }
 
 void take_unlink(Process& process, UnlinkNode* node) {
-  Extension& extension = process.body->extension();
   const Pid peer = node->from;
-  if (LinkNode* own = extension.links.find(peer.number)) {
+  if (tied_to(*process.body, peer)) {
+    process.body->tie->linked = false;
+  } else if (Extension& extension = process.body->extension(); LinkNode* own = extension.links.find(peer.number)) {
     own->linked = false;
     if (own->unlinks == 0) forget_link(extension, own);
   }
@@ -240,6 +269,7 @@ void act(Process& process, Signal* signal) {
       return;
     }
     case SignalKind::link_exit: {
+      if (is_end_of_child(signal)) return take_end_of_child(process, static_cast<Tie*>(signal));
       if (signal->table == &failed_link_table) {
         auto* node = static_cast<ExitNode*>(signal);
         const auto id = static_cast<std::uint32_t>(node->to.number);
@@ -248,7 +278,7 @@ void act(Process& process, Signal* signal) {
       } else {
         auto* node = static_cast<LinkNode*>(signal);
         if (!link_still_stands(process, node->payload.pid, 0)) return node->table->destroy(node);
-        take_exit(process, node, node->payload, true, link_message_table);
+        take_exit(process, node, node->payload, true, node->tied ? tied_link_message_table : link_message_table);
       }
       return;
     }
@@ -260,6 +290,7 @@ void act(Process& process, Signal* signal) {
       return;
     case SignalKind::demonitor: {
       auto* node = static_cast<DemonitorNode*>(signal);
+      if (node->tied) return take_demonitor_of_tie(process, node);
       base::IntrusiveList<MonitorNode, &MonitorNode::hook>::remove(*node->target);
       node->target->table->destroy(node->target);
       node->table->destroy(node);
@@ -296,10 +327,9 @@ LinkNode* new_link_node(const Pid& peer) {
   return node;
 }
 
-void establish_link(Process& process, LinkNode* node) { take_link(process, node); }
-
 bool link_to(Process& process, const Pid& peer) {
   Body& body = *process.body;
+  if (peer == body.parent) unfold_tie(body);
   Extension& extension = body.extension();
   LinkNode* own = extension.links.find(peer.number);
   if (own != nullptr && own->linked) return true;
@@ -322,6 +352,7 @@ bool link_to(Process& process, const Pid& peer) {
 
 void unlink_from(Process& process, const Pid& peer) {
   Body& body = *process.body;
+  if (peer == body.parent) unfold_tie(body);
   Extension& extension = body.extension();
   LinkNode* own = extension.links.find(peer.number);
   if (own == nullptr || !own->linked) return;
@@ -339,11 +370,16 @@ void unlink_from(Process& process, const Pid& peer) {
 
 // -- monitors ----------------------------------------------------------------------------------------------------------
 
-MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target, AliasMode alias) {
+MonitorNode* new_watcher(const Pid& watcher, std::uint64_t id) {
   auto* node = make_node<MonitorNode>();
   node->table = &monitor_table;
-  node->watcher = watcher.body->pid;
+  node->watcher = watcher;
   node->id = id;
+  return node;
+}
+
+MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target, AliasMode alias) {
+  MonitorNode* node = new_watcher(watcher.body->pid, id);
   node->payload.pid = target;
   node->payload.reference = Reference::from_id(id, watcher.body->pid.creation);
   new_monitor_record(watcher, id, target, alias)->target = node;
@@ -380,7 +416,11 @@ namespace {
 // Ends a monitor whose record is in no table any more. If the watched is dead, its Down is on its way to us and will be
 // dropped.
 void retire(Core& core, DemonitorNode& own) noexcept {
-  if (own.target == nullptr) return own.table->destroy(&own);
+  if (own.tied) {
+    note_record_leaves(own);
+  } else if (own.target == nullptr) {
+    return own.table->destroy(&own);
+  }
   push_or_destroy(core, own.watched, &own);
 }
 
@@ -404,23 +444,26 @@ void new_alias(Process& process, std::uint64_t id, AliasMode mode, bool reply) {
 
 bool end_alias(Process& process, std::uint64_t id) {
   const std::unique_ptr<AliasRecord> record(process.body->extension().aliases.take(id));
-  return record != nullptr;
+  if (record != nullptr) return true;
+  DemonitorNode* own = process.body->extension().monitors.find(id);
+  return own != nullptr && std::exchange(own->answers, false);
 }
 
 // -- death -------------------------------------------------------------------------------------------------------------
 
 void announce_death(Process& process, const ExitReason& reason) noexcept {
   Body& body = *process.body;
-  if (body.extension_ == nullptr) return;
+  if (body.extension_ == nullptr) return send_end(body, reason);
   Core& core = *body.core;
   Extension& extension = *body.extension_;
   extension.links.drain([&](LinkNode& node) {
     if (!node.linked) return node.table->destroy(&node);
     const Pid peer = node.peer;
     node.payload = ExitMessage{body.pid, reason};
-    node.table = &link_exit_table;
+    node.table = node.tied ? &tied_link_exit_table : &link_exit_table;
     push_or_destroy(core, peer, &node);
   });
+  send_end(body, reason);
   while (MonitorNode* node = extension.watchers.pop_front()) {
     node->payload.reason = reason;
     node->table = &down_table;

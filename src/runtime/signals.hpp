@@ -20,8 +20,14 @@ namespace coppice::runtime {
 
 // Acts on one signal; consumes it.
 void act(Process& process, Signal* signal);
+// -- parts of that, for tie.cpp
+void take_message(Process& process, Signal* message);
+void take_message_to_alias(Process& process, Signal* message);  // the alias stands
+void become_fatal(Process& process, const ExitReason& reason);
+[[nodiscard]] ExitNode* new_exit_message(const ExitMessage& exit);
+// Does an exit that a link has caused count? Then the link is gone. `answers_link`: the id of the link signal that it answers.
+[[nodiscard]] bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_link);
 // -- links
-void establish_link(Process& process, LinkNode* node);  // the child's or peer's end, without a signal
 [[nodiscard]] LinkNode* new_link_node(const Pid& peer);
 bool link_to(Process& process, const Pid& peer);         // false: the peer is dead (PR-040 is the caller's to decide)
 void unlink_from(Process& process, const Pid& peer);
@@ -30,6 +36,8 @@ void unlink_from(Process& process, const Pid& peer);
 [[nodiscard]] Reference monitor_pid(Process& process, const Pid& target, std::string name, const MonitorOptions& options);
 [[nodiscard]] MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target,
                                        AliasMode alias = AliasMode::none);
+// The node alone, without the watcher's record.
+[[nodiscard]] MonitorNode* new_watcher(const Pid& watcher, std::uint64_t id);
 // True if the monitor was active.
 bool end_monitor(Process& process, std::uint64_t id);
 

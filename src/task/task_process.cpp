@@ -7,7 +7,7 @@
 #include "runtime/core.hpp"
 #include "runtime/death.hpp"
 #include "runtime/plain.hpp"
-#include "runtime/signals.hpp"
+#include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 
 namespace coppice::otp {
@@ -39,12 +39,21 @@ void TaskBody::operator delete(TaskBody* body, std::destroying_delete_t) noexcep
 }
 
 void TaskBody::destroy_state() noexcept {
-  if (function_ != nullptr) what_.destroy(std::exchange(function_, nullptr));
+  if (void* function = std::exchange(function_, nullptr); function != nullptr && what_.destroy != nullptr) {
+    what_.destroy(function);
+  }
 }
 
 std::string TaskBody::initial_call() const { return platform::demangled(shown->name()); }
 
-// The value goes out before the end is announced, so the owner sees it before the Down (TK-010).
+// The value goes out before the end is announced, so the owner sees it before the Down (TK-010). If nothing that the owner
+// might hear of happens in between, in the same signal.
+void TaskBody::give_value(const runtime::Process& process, detail::Signal* value) {
+  const bool says_nothing_more =
+      what_.destroy == nullptr && (process.flags.load(std::memory_order_relaxed) & runtime::flag::owns) == 0;
+  if (!says_nothing_more || !runtime::give_along(*this, reply_to, value)) detail::send_to_alias(reply_to, value);
+}
+
 void TaskBody::run(runtime::Process& process) {
   ExitReason why;
   bool failed = false;
@@ -70,7 +79,7 @@ void TaskBody::run(runtime::Process& process) {
   }
   if (value != nullptr) {
     if (leaving == runtime::Leave::no && !failed && reply_to) {
-      detail::send_to_alias(reply_to, value);
+      give_value(process, value);
     } else {
       value->table->destroy(value);
     }
@@ -102,6 +111,7 @@ namespace {
 // Made once for all tasks of one owner, anew if it has been given another name.
 const runtime::SharedLineage& lineage_for_tasks(runtime::Process& owner) {
   runtime::Extension& extension = owner.body->extension();
+  if (extension.for_tasks != nullptr && extension.name.empty()) return extension.for_tasks;  // it never had a name
   Term shown = shown_as_ancestor(owner);
   if (extension.for_tasks == nullptr || extension.for_tasks->ancestor != shown) {
     auto lineage = std::make_unique<runtime::Lineage>();
@@ -113,20 +123,9 @@ const runtime::SharedLineage& lineage_for_tasks(runtime::Process& owner) {
   return extension.for_tasks;
 }
 
-// A monitor that stands before the task runs. An owner's reference is the alias too: OTP's
-// `Process.monitor(pid, alias: :demonitor)`.
-Reference watch(runtime::Process& watcher, runtime::Process& task, bool as_owner) {
-  runtime::Core& core = runtime::core_of(watcher);
-  const std::uint64_t id = core.new_reference_id();
-  const AliasMode alias = as_owner ? AliasMode::demonitor : AliasMode::none;
-  runtime::MonitorNode* node = runtime::new_monitor(watcher, id, task.body->pid, alias);
-  if (as_owner) {
-    runtime::new_alias(watcher, id, alias, false);
-    node->payload.reference = core.alias_reference(id, watcher.body->pid);
-  }
-  const Reference reference = node->payload.reference;
-  task.body->extension().watchers.push_back(*node);
-  return reference;
+detail::Bond bond_of(const TaskBirth& how) {
+  if (how.owned || how.watched) return how.link ? detail::Bond::link_and_monitor : detail::Bond::monitor;
+  return how.link ? detail::Bond::link : detail::Bond::none;
 }
 
 }  // namespace
@@ -135,7 +134,9 @@ detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::Task
                                     const TaskBirth& how) {
   std::shared_ptr<runtime::Core> held;
   runtime::Core& core = parent != nullptr ? runtime::core_of(*parent) : runtime::acting_core(held, "Task::start");
-  const runtime::Birth birth{parent, how.link ? detail::Bond::link : detail::Bond::none, 0};
+  const AliasMode alias = how.owned ? AliasMode::demonitor : AliasMode::none;
+  runtime::Birth birth{parent, bond_of(how), 0, alias};
+  if (how.owned || how.watched) birth.monitor_id = core.new_reference_id();
   detail::TaskData data;
   data.function = what.type;
   if (parent != nullptr) data.owner = parent->body->pid;
@@ -143,7 +144,6 @@ detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::Task
   if (process == nullptr) {
     if (core.accepts_processes() && !core.dead_after_fork()) throw Exit(ExitReason(Atom("system_limit")));
     data.pid = runtime::dead_pid(core);  // the runtime has ended: whoever awaits it hears noproc
-    const AliasMode alias = how.owned ? AliasMode::demonitor : AliasMode::none;
     if (how.owned || how.watched) data.reference = monitor(data.pid, {.tag = {}, .alias = alias});
     return data;
   }
@@ -152,8 +152,12 @@ detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::Task
   if (how.shown != nullptr) body.shown = how.shown;
   body.starter = how.starter ? how.starter : data.owner;
   body.lineage = how.lineage != nullptr || parent == nullptr ? how.lineage : lineage_for_tasks(*parent);
-  if (how.owned || how.watched) data.reference = watch(*parent, *process, how.owned);
-  if (how.owned) body.reply_to = data.reference;
+  // An owner's reference is the alias too: OTP's `Process.monitor(pid, alias: :demonitor)`.
+  if (how.owned) {
+    body.reply_to = data.reference = core.alias_reference(birth.monitor_id, data.owner);
+  } else if (how.watched) {
+    data.reference = Reference::from_id(birth.monitor_id, core.creation());
+  }
   core.table().badge(*process).kind.store("Task", std::memory_order_release);
   core.start_task(*process);
   return data;

@@ -35,6 +35,7 @@ class TaskBody final : public runtime::Body {
   TaskBody(const detail::TaskFunction& what, void* function) noexcept
       : shown(what.type), what_(what), function_(function) {}
   void report(const ExitReason& why) const;
+  void give_value(const runtime::Process& process, detail::Signal* value);
 
   const detail::TaskFunction& what_;  // static
   void* function_;

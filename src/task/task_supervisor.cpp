@@ -36,7 +36,7 @@ class Box {
   Box& operator=(Box&&) = delete;
   ~Box() {
     if (memory_ == nullptr) return;
-    what_->destroy(memory_);
+    if (what_->destroy != nullptr) what_->destroy(memory_);
     ::operator delete(memory_);
   }
   detail::Signal* run(const Reference& task) { return what_->run(memory_, task); }
