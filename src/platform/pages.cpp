@@ -26,8 +26,14 @@ std::byte* map_pages(std::size_t size) {
   if (before != 0) ::munmap(memory, before);
   if (before != huge) ::munmap(memory + before + size, huge - before);
   memory += before;
-  ::madvise(memory, size, MADV_HUGEPAGE);  // a wish: small pages serve as well
+  wish_for_huge_pages(memory, size, true);
   return memory;
+}
+
+void give_pages_back(std::byte* begin, std::size_t size) noexcept { ::madvise(begin, size, MADV_DONTNEED); }
+
+void wish_for_huge_pages(std::byte* begin, std::size_t size, bool on) noexcept {
+  ::madvise(begin, size, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 }  // namespace coppice::platform

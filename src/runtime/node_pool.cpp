@@ -5,13 +5,28 @@
 // them the threads meet at a lock once in 64 messages.
 //
 // A thread owns its cache: no other looks at it. A full magazine is handed over under the depot's lock, whose release and
-// acquire order what the former owner wrote. When a thread ends, its cache goes to the depot. Memory in the depot is kept
-// for reuse until the program ends. Sanitized builds use the plain allocator, so that every node is watched.
+// acquire order what the former owner wrote. When a thread ends, its cache goes to the depot. Sanitized builds use the plain
+// allocator, so that every node is watched.
 //
-// New magazines are cut from regions that grow with the need: the first is small, the later ones are huge pages. The first
-// touch of a page costs more than all else that is done to the few dozen nodes on it, and a backlog of a million messages
-// touches thousands of pages: with huge pages it took half the time.
+// Nodes are cut from slabs of 32 KiB, each for one size, and slabs from regions that grow with the need: the first is small,
+// the later ones are huge pages. The first touch of a page costs more than all else that is done to the few dozen nodes on
+// it, and a backlog of a million messages touches thousands of pages: with huge pages it took half the time.
+//
+// Giving back. After a burst the depots are full. An idle worker sorts out what nobody has needed for a while (node_pool.hpp),
+// some magazines at a time:
+//   1. A node goes to the list of its slab, whose first bytes are a header that its address leads to. The depot hands out
+//      what was sorted when it has no magazine left, so nothing is lost meanwhile.
+//   2. A slab with all of its nodes in its list leaves the depot. Its pages go to the system, the slab to whoever needs one
+//      next, for whatever size.
+//   3. Of a huge page a part is given back: then the system must not make it whole again, and is told so; when all of its
+//      slabs are given back, that may be undone.
+// How much nobody has needed is the least that a depot held since the last look: a program that has a burst every now and then
+// keeps its memory, as one does that always has so much in flight.
+#include "runtime/node_pool.hpp"
+
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -19,6 +34,7 @@
 
 #include <coppice/message.hpp>
 
+#include "base/intrusive_list.hpp"
 #include "platform/pages.hpp"
 #include "platform/sanitizers.hpp"
 
@@ -39,43 +55,115 @@ constexpr std::size_t granule = 32;
 constexpr std::size_t classes = 16;
 constexpr std::size_t magazine = 64;
 
+constexpr std::size_t slab_size = std::size_t{32} << 10;
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+
 struct Free {
   Free* next;
 };
+
+// The header of a slab that is in use. All of it is guarded by the depot of its class.
+struct alignas(64) Slab {
+  base::ListHook hook;           // in Depot::sorted, while it has free nodes in its list
+  Free* free = nullptr;
+  std::uint32_t free_count = 0;
+  std::uint32_t nodes = 0;       // as many as it has place for
+  std::uint32_t cut = 0;         // as many as were handed out the first time
+};
+Slab* slab_of(void* node) noexcept {
+  return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(node) & ~(slab_size - 1));
+}
 
 struct Depot {
   std::mutex mutex;
   std::vector<Free*> magazines;  // chains of exactly `magazine` nodes
   Free* loose = nullptr;         // what ended threads have left
+  Slab* cutting = nullptr;       // whose nodes were not all handed out yet
+  base::IntrusiveList<Slab, &Slab::hook> sorted;
+  std::atomic<std::size_t> held{0};  // magazines.size(), for who looks without the lock
+  std::size_t least = 0;         // of `held`, since the last look: nobody has needed so many
 };
 std::array<Depot, classes>& depots() {
   static auto* all = new std::array<Depot, classes>;  // outlives every thread
   return *all;
 }
 
-// Where new memory comes from. The rest of a region that is too small for a magazine is left unused.
-struct Region {
-  std::mutex mutex;
-  std::byte* next = nullptr;
-  std::byte* end = nullptr;
-  std::size_t grow_to = std::size_t{64} << 10;
-  static constexpr std::size_t size_max = std::size_t{8} << 20;
+// Where slabs come from.
+class Slabs {
+ public:
+  std::byte* take();
+  void give_back(std::byte* slab) noexcept;
+
+ private:
+  static constexpr std::size_t region_max = std::size_t{8} << 20;
+  static constexpr std::size_t pages_max = region_max / huge_page;
+  struct Region {
+    std::byte* begin;
+    std::byte* end;
+    std::array<std::uint8_t, pages_max> given_back{};  // slabs of each huge page; only where there are such
+  };
+  [[nodiscard]] bool is_huge(const Region& region) const noexcept {
+    return static_cast<std::size_t>(region.end - region.begin) >= huge_page;
+  }
+  Region& region_of(const std::byte* slab) noexcept;
+  void grow();
+
+  std::mutex mutex_;
+  std::vector<Region> regions_;    // by address
+  std::vector<std::byte*> free_;   // given back; reserved for all that there are
+  std::byte* next_ = nullptr;      // of the newest region
+  std::byte* end_ = nullptr;
+  std::size_t slabs_ = 0;
+  std::size_t grow_to_ = std::size_t{64} << 10;
 };
-Region& region() {
-  static auto* only = new Region;  // outlives every thread
-  return *only;
+
+void Slabs::grow() {
+  const bool huge = grow_to_ >= huge_page;
+  std::byte* memory = platform::map_pages(huge ? grow_to_ : grow_to_ + slab_size);
+  if (!huge) memory += -reinterpret_cast<std::uintptr_t>(memory) & (slab_size - 1);
+  next_ = memory;
+  end_ = memory + grow_to_;
+  const auto behind = std::ranges::upper_bound(regions_, memory, {}, &Region::begin);
+  regions_.insert(behind, Region{memory, end_});
+  slabs_ += grow_to_ / slab_size;
+  free_.reserve(slabs_);
+  if (grow_to_ < region_max) grow_to_ *= 2;
 }
 
-std::byte* new_memory(std::size_t size) {
-  Region& from = region();
-  const std::lock_guard lock(from.mutex);
-  if (static_cast<std::size_t>(from.end - from.next) < size) {
-    std::byte* memory = platform::map_pages(from.grow_to);
-    from.next = memory;
-    from.end = memory + from.grow_to;
-    if (from.grow_to < Region::size_max) from.grow_to *= 2;
+Slabs::Region& Slabs::region_of(const std::byte* slab) noexcept {
+  return *std::prev(std::ranges::upper_bound(regions_, slab, {}, &Region::begin));
+}
+
+std::byte* Slabs::take() {
+  const std::lock_guard lock(mutex_);
+  if (!free_.empty()) {
+    std::byte* slab = free_.back();
+    free_.pop_back();
+    Region& region = region_of(slab);
+    if (is_huge(region)) --region.given_back[static_cast<std::size_t>(slab - region.begin) / huge_page];
+    return slab;
   }
-  return std::exchange(from.next, from.next + size);
+  if (next_ == end_) grow();
+  return std::exchange(next_, next_ + slab_size);
+}
+
+void Slabs::give_back(std::byte* slab) noexcept {
+  const std::lock_guard lock(mutex_);
+  free_.push_back(slab);
+  Region& region = region_of(slab);
+  if (!is_huge(region)) return platform::give_pages_back(slab, slab_size);
+  const std::size_t page = static_cast<std::size_t>(slab - region.begin) / huge_page;
+  std::byte* begin = region.begin + page * huge_page;
+  if (region.given_back[page]++ == 0) platform::wish_for_huge_pages(begin, huge_page, false);
+  platform::give_pages_back(slab, slab_size);
+  if (region.given_back[page] < huge_page / slab_size) return;
+  platform::give_pages_back(begin, huge_page);
+  platform::wish_for_huge_pages(begin, huge_page, true);
+}
+
+Slabs& slabs() {
+  static auto* only = new Slabs;  // outlives every thread
+  return *only;
 }
 
 struct Cache {
@@ -101,6 +189,7 @@ struct CacheEnd {
       Depot& depot = depots()[i];
       const std::lock_guard lock(depot.mutex);
       if (mine.full != nullptr) depot.magazines.push_back(mine.full);
+      depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
       while (mine.first != nullptr) {
         Free* node = mine.first;
         mine.first = node->next;
@@ -122,6 +211,42 @@ thread_local CacheEnd cache_end;
   return *cache;
 }
 
+// Up to `most` nodes from a list to the cache.
+std::size_t move_nodes(Free*& list, Cache::Class& to, std::size_t most) noexcept {
+  std::size_t moved = 0;
+  for (; list != nullptr && moved < most; ++moved) {
+    Free* node = std::exchange(list, list->next);
+    node->next = std::exchange(to.first, node);
+  }
+  to.room -= moved;
+  return moved;
+}
+
+void take_sorted(Depot& depot, Cache::Class& to) noexcept {
+  Slab& slab = *depot.sorted.begin();
+  slab.free_count -= static_cast<std::uint32_t>(move_nodes(slab.free, to, magazine));
+  if (slab.free == nullptr) depot.sorted.remove(slab);
+}
+
+// The next nodes of a slab that were never handed out: how many, and where.
+struct Uncut {
+  std::byte* begin;
+  std::size_t count;
+};
+Uncut take_uncut(Depot& depot, std::size_t size) {
+  if (depot.cutting == nullptr) {
+    auto* slab = ::new (static_cast<void*>(slabs().take())) Slab;
+    slab->nodes = static_cast<std::uint32_t>((slab_size - sizeof(Slab)) / size);
+    depot.cutting = slab;
+  }
+  Slab& slab = *depot.cutting;
+  const std::uint32_t count = std::min<std::uint32_t>(magazine, slab.nodes - slab.cut);
+  std::byte* begin = reinterpret_cast<std::byte*>(&slab + 1) + slab.cut * size;
+  slab.cut += count;
+  if (slab.cut == slab.nodes) depot.cutting = nullptr;
+  return {begin, count};
+}
+
 void refill(Cache::Class& from, std::size_t index) {
   from.room = 0;
   if (from.full != nullptr) {
@@ -129,25 +254,28 @@ void refill(Cache::Class& from, std::size_t index) {
     return;
   }
   Depot& depot = depots()[index];
+  const std::size_t size = (index + 1) * granule;
+  Uncut uncut{};
   {
     const std::lock_guard lock(depot.mutex);
     if (!depot.magazines.empty()) {
       from.first = depot.magazines.back();
       depot.magazines.pop_back();
+      depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
+      depot.least = std::min(depot.least, depot.magazines.size());
       return;
     }
-    if (depot.loose != nullptr) {  // as many as fit
-      for (from.room = magazine; depot.loose != nullptr && from.room > 0; --from.room) {
-        Free* node = std::exchange(depot.loose, depot.loose->next);
-        node->next = std::exchange(from.first, node);
-      }
+    from.room = magazine;
+    if (!depot.sorted.empty()) return take_sorted(depot, from);
+    if (depot.loose != nullptr) {
+      move_nodes(depot.loose, from, magazine);
       return;
     }
+    uncut = take_uncut(depot, size);
   }
-  const std::size_t size = (index + 1) * granule;
-  std::byte* chunk = new_memory(size * magazine);
-  for (std::size_t i = magazine; i-- > 0;) {  // handed out in the order of addresses
-    auto* node = reinterpret_cast<Free*>(chunk + i * size);
+  from.room = magazine - uncut.count;
+  for (std::size_t i = uncut.count; i-- > 0;) {  // handed out in the order of addresses
+    auto* node = reinterpret_cast<Free*>(uncut.begin + i * size);
     node->next = from.first;
     from.first = node;
   }
@@ -184,6 +312,7 @@ void refill(Cache::Class& from, std::size_t index) {
       return;
     }
     depot.magazines.push_back(to.full);
+    depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
   }
   cache_end.known = true;
   to.full = std::exchange(to.first, node);
@@ -219,4 +348,75 @@ void free_node(void* memory, std::size_t size) noexcept {
 
 }  // namespace detail
 }  // namespace v1
+
+namespace runtime {
+
+#if COPPICE_ASAN || COPPICE_TSAN
+
+bool nodes_to_spare() noexcept { return false; }
+void watch_spare_nodes() noexcept {}
+bool sort_spare_nodes(std::size_t) noexcept { return false; }
+
+#else
+
+using detail::Depot;
+using detail::Free;
+using detail::Slab;
+
+bool nodes_to_spare() noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < detail::classes; ++i) {
+    bytes += detail::depots()[i].held.load(std::memory_order_relaxed) * detail::magazine * (i + 1) * detail::granule;
+  }
+  return bytes >= spare_nodes_min;
+}
+
+void watch_spare_nodes() noexcept {
+  for (Depot& depot : detail::depots()) {
+    const std::lock_guard lock(depot.mutex);
+    depot.least = depot.magazines.size();
+  }
+}
+
+namespace {
+
+// Sorts one magazine that nobody has needed; false if there is none. Slabs that are whole now are given back.
+bool sort_magazine(Depot& depot) noexcept {
+  std::array<Slab*, detail::magazine> whole;
+  std::size_t count = 0;
+  {
+    const std::lock_guard lock(depot.mutex);
+    if (depot.least == 0) return false;
+    --depot.least;
+    Free* chain = depot.magazines.back();
+    depot.magazines.pop_back();
+    depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
+    while (chain != nullptr) {
+      Free* node = std::exchange(chain, chain->next);
+      Slab& slab = *detail::slab_of(node);
+      node->next = std::exchange(slab.free, node);
+      if (slab.free_count++ == 0) depot.sorted.push_back(slab);
+      if (slab.free_count < slab.nodes) continue;
+      depot.sorted.remove(slab);
+      whole[count++] = &slab;
+    }
+  }
+  for (std::size_t i = 0; i < count; ++i) detail::slabs().give_back(reinterpret_cast<std::byte*>(whole[i]));
+  return true;
+}
+
+}  // namespace
+
+bool sort_spare_nodes(std::size_t magazines) noexcept {
+  for (Depot& depot : detail::depots()) {
+    while (sort_magazine(depot)) {
+      if (--magazines == 0) return true;
+    }
+  }
+  return false;
+}
+
+#endif
+
+}  // namespace runtime
 }  // namespace coppice

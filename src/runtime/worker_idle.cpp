@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "runtime/core.hpp"
+#include "runtime/node_pool.hpp"
 #include "runtime/timers.hpp"
 #include "runtime/watchdog.hpp"
 #include "runtime/worker.hpp"
@@ -41,6 +42,7 @@ constexpr std::uint32_t reluctance_max = 6;
 constexpr Nanoseconds reluctant_within_max = 2'000'000;
 constexpr Nanoseconds trim_after = 200'000'000;  // stacks that were given back: so many may be needed again
 constexpr std::size_t trimmed_at_once = 64;      // less than 100 us
+constexpr std::size_t sorted_at_once = 16;       // magazines of nodes, the same
 
 template <class T>
 void note(T& value, Nanoseconds& since, T current, Nanoseconds now) {
@@ -140,10 +142,16 @@ void Worker::sleep(Nanoseconds limit, Sleep how) {
                             (how == Sleep::dozes ? !something_stands_elsewhere()
                                                  : watch.somebody_watches() || !watch.others_are_busy(id_));
   if (looked_after && inbox_.empty() && core_.overflow().empty() && !core_.stopping_workers()) {
-    if (gave_stacks_back_ && trim_at_ == platform::never) trim_at_ = world.now() + trim_after;
+    // The nodes belong to all runtimes of the program: in a simulation what another has left must change nothing.
+    const bool nodes = !world.simulated() && trim_at_ == platform::never && nodes_to_spare();
+    if ((gave_stacks_back_ || nodes) && trim_at_ == platform::never) {
+      trim_at_ = world.now() + trim_after;
+      watch_spare_nodes();
+    }
     if (trim_at_ <= world.now()) {
       gave_stacks_back_ = core_.stacks().trim(spare_stacks_max, trimmed_at_once);
-      if (!gave_stacks_back_) trim_at_ = platform::never;
+      const bool more_nodes = !world.simulated() && sort_spare_nodes(sorted_at_once);
+      if (!gave_stacks_back_ && !more_nodes) trim_at_ = platform::never;
     } else {
       world.park(parker_, std::min({limit, trim_at_, timers_.next_deadline()}));
     }

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a burst of processes leaves behind in memory: next to nothing, once it is over and the workers are idle. On real
+// threads, because the simulated machine gives nothing back. Sanitizers replace the pools.
+#include "behaviour.hpp"
+
+#include <unistd.h>
+
+#include <fstream>
+
+#include <coppice/process.hpp>
+#include <coppice/receive.hpp>
+
+#include "platform/sanitizers.hpp"
+#include "runtime/process.hpp"
+
+#if !COPPICE_ASAN && !COPPICE_TSAN
+
+namespace {
+
+using namespace coppice;
+using namespace std::chrono_literals;
+
+struct Blocked {};
+struct GoOn {};
+struct Done {};
+
+constexpr std::size_t burst_size = 100'000;
+
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t all = 0;
+  std::size_t resident = 0;
+  file >> all >> resident;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// All of them wait at the same time, each on a stack of its own. The memory of that moment.
+std::size_t burst(std::size_t size) {
+  std::vector<Pid> all;
+  all.reserve(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    all.push_back(spawn([main = self()] {
+      send(main, Blocked{});
+      receive<GoOn>();
+      send(main, Done{});
+    }));
+  }
+  for (std::size_t i = 0; i < size; ++i) receive<Blocked>();
+  const std::size_t bytes = resident_bytes();
+  for (const Pid& pid : all) send(pid, GoOn{});
+  for (std::size_t i = 0; i < size; ++i) receive<Done>();
+  return bytes;
+}
+
+// Looks at the memory every now and then until it is small enough, for 10 s at most.
+std::size_t resident_bytes_soon(std::size_t wanted) {
+  const auto until = std::chrono::steady_clock::now() + 10s;
+  std::size_t bytes = resident_bytes();
+  while (bytes > wanted && std::chrono::steady_clock::now() < until) {
+    receive(after(50ms, [] {}));
+    bytes = resident_bytes();
+  }
+  return bytes;
+}
+
+TEST(MemoryTest, memory_comes_back_within_ten_seconds_after_a_burst_of_blocked_processes) {
+  Runtime runtime({.schedulers = 2});
+  const ExitReason reason = runtime.run([] {
+    burst(1000);
+    // The control lines of processes are never unmapped, and the pool of stacks notes a word for each that it has.
+    constexpr std::size_t kept = burst_size * (sizeof(runtime::Process) + sizeof(runtime::Badge) + 2 * sizeof(void*));
+    const std::size_t at_first = resident_bytes();
+    EXPECT_GT(burst(burst_size), at_first + burst_size * 4096);
+    EXPECT_LE(resident_bytes_soon(at_first + at_first / 10 + kept), at_first + at_first / 10 + kept);
+    // All of that serves the next burst.
+    const std::size_t before = resident_bytes();
+    EXPECT_GT(burst(burst_size), before + burst_size * 4096);
+    EXPECT_LE(resident_bytes_soon(before + before / 10), before + before / 10);
+  });
+  EXPECT_TRUE(reason.is_normal());
+}
+
+}  // namespace
+
+#endif
