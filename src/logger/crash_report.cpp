@@ -42,11 +42,12 @@ Term name_of(const runtime::Body& body) {
 
 std::vector<Pid> links_of(const runtime::Body& body) {
   std::vector<Pid> links;
+  if (body.extension_ != nullptr) {
+    body.extension_->links.for_each([&](const runtime::LinkNode& node) {
+      if (node.linked) links.push_back(node.peer);
+    });
+  }
   if (runtime::tied_to(body, body.parent)) links.push_back(body.parent);
-  if (body.extension_ == nullptr) return links;
-  body.extension_->links.for_each([&](const runtime::LinkNode& node) {
-    if (node.linked) links.push_back(node.peer);
-  });
   return links;
 }
 

@@ -79,8 +79,12 @@ void empty_mailbox(Process& process, std::uint64_t last_word, const ExitReason& 
   Body& body = *process.body;
   Core& core = *body.core;
   while (Signal* message = take_first(process)) discard(message, reason);
-  answer_chain(core, body.pid, std::exchange(body.unhandled, nullptr), ExitReason::noproc());
-  answer_chain(core, body.pid, oldest_first(head::signal(last_word)), ExitReason::noproc());
+  Signal* newest = head::signal(last_word);
+  if (body.unhandled != nullptr || newest != nullptr) {
+    const ExitReason noproc = ExitReason::noproc();
+    answer_chain(core, body.pid, std::exchange(body.unhandled, nullptr), noproc);
+    answer_chain(core, body.pid, oldest_first(newest), noproc);
+  }
   if (body.reply != nullptr) core.dispose_of_reply(std::exchange(body.reply, nullptr));
 }
 

@@ -100,9 +100,9 @@ void describe(Process& process, ProcessInfo& info) {
   info.reductions = body.reductions;
   describe_queue(process, info);
   info.ancestors = body.lineage.ancestors();
-  if (tied_to(body, body.parent)) info.links.push_back(body.parent);
   if (watched_by_parent(body)) info.monitored_by.push_back(body.parent);
   if (body.extension_ != nullptr) describe_extension(*body.extension_, body, info);
+  if (tied_to(body, body.parent)) info.links.push_back(body.parent);  // the oldest stands last
   if (body.in_wait || body.in_turn) {
     info.current_stacktrace = platform::symbolise(platform::capture_trace(0), "coppice::runtime::PlainBody::run");
     std::erase_if(info.current_stacktrace, [](const std::string& frame) {

@@ -88,7 +88,10 @@ inline bool push_ordinary(Core& core, Worker* here, Process& process, std::uint6
   const std::uint64_t tag = head::tag_of(number);
   if (word == (tag | head::waiting)) {
     if (process.head.compare_exchange_strong(word, tag, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      if (!try_take_at_once(process, message)) [[unlikely]] push_to_own_head(process, message);
+      if (!try_take_at_once(process, message)) [[unlikely]] {
+        push_to_own_head(process, message);
+        if (at_rest(process)) prefetch_rest(core, process);
+      }
       if (here != nullptr && process.stack == nullptr) {
         here->schedule_here(process);
       } else {

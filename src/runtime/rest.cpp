@@ -88,6 +88,13 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept {
   body.high_water_mark = high_water_mark_of(body);
 }
 
+void prefetch_rest(Core& core, const Process& process) noexcept {
+  const auto* rest = reinterpret_cast<const std::byte*>(&rest_of(process));
+  __builtin_prefetch(rest);
+  __builtin_prefetch(rest + 64);  // the state stands behind it
+  __builtin_prefetch(&core.table().badge(process));
+}
+
 void wake_from_rest(Process& process) {
   if (at_rest(process)) process.body = new_body_for(process, rest_of(process));
 }

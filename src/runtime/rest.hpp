@@ -54,6 +54,8 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept;
 [[nodiscard]] inline bool at_rest(const Process& process) noexcept {
   return (reinterpret_cast<std::uintptr_t>(process.body) & 1) != 0;
 }
+// It will be woken soon: what for is fetched while its waker does something else.
+void prefetch_rest(Core& core, const Process& process) noexcept;
 // The owner only. Does nothing to a process that is awake.
 void wake_from_rest(Process& process);
 

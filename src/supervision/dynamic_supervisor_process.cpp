@@ -39,47 +39,90 @@ Term DynamicSupervisor::format_status() const { return map({{"children"_atom, ch
 
 // -- the children -----------------------------------------------------------------------------------------------------------
 
-void DynamicSupervisor::keep(const Pid& pid, Child child) {
-  child.attempt = 0;
-  if (child.delays != nullptr) child.delays->started = monotonic_time();
-  children_.insert_or_assign(pid, std::move(child));
+DynamicSupervisor::~DynamicSupervisor() {
+  children_.for_each([this](const Child& child) { let_go(child.spec); });
 }
 
-void DynamicSupervisor::forget(Children::iterator child) {
-  const auto& delays = child->second.delays;
-  if (delays != nullptr && delays->timer) static_cast<void>(cancel_timer(delays->timer));
-  children_.erase(child);
+// Children are mostly started one after the other by copies of one specification: then they share what is kept of it.
+SharedSpec* DynamicSupervisor::share(ChildSpec spec) {
+  const Atom module = spec.start_function()->module;
+  const Atom function = spec.start_function()->function;
+  if (spec.restart() == Restart::temporary) spec.forget_arguments();  // DS-017
+  if (newest_ != nullptr) {
+    const ChildSpec& kept = newest_->spec;
+    const bool same_call =
+        kept.start_function() == spec.start_function() && newest_->module == module && newest_->function == function;
+    if (same_call && kept == spec) {
+      ++newest_->children;
+      return newest_;
+    }
+  }
+  newest_ = new SharedSpec{std::move(spec), module, function, 1};
+  return newest_;
 }
+
+void DynamicSupervisor::let_go(SharedSpec* spec) noexcept {
+  if (--spec->children != 0) return;
+  if (newest_ == spec) newest_ = nullptr;
+  delete spec;
+}
+
+void DynamicSupervisor::forget(Child* child) {
+  if (!troubled_.empty()) {
+    const auto trouble = troubled_.find(child->number);
+    if (trouble != troubled_.end()) {
+      if (trouble->second.timer) static_cast<void>(cancel_timer(trouble->second.timer));
+      troubled_.erase(trouble);
+    }
+  }
+  SharedSpec* spec = child->spec;
+  children_.erase(child);
+  let_go(spec);
+}
+
+std::uint64_t DynamicSupervisor::attempt_of(const Child& child) const {
+  if (troubled_.empty()) return 0;
+  const auto trouble = troubled_.find(child.number);
+  return trouble == troubled_.end() ? 0 : trouble->second.attempt;
+}
+
+// The number alone names a process of this runtime only.
+DynamicSupervisor::Child* DynamicSupervisor::child_of(const Pid& pid) {
+  return runtime::core_of(this_process()).is_local(pid) ? children_.find(pid.number) : nullptr;
+}
+
+Pid DynamicSupervisor::pid_of(const Child& child) const { return runtime::core_of(this_process()).pid_of(child.number); }
 
 // -- requests ---------------------------------------------------------------------------------------------------------------
 
 std::vector<request::Described> DynamicSupervisor::handle_call(request::DescribeChildren) const {
   std::vector<request::Described> list;
   list.reserve(children_.size());
-  for (const auto& [pid, child] : children_) {
-    const ChildStatus status = child.attempt == 0 ? ChildStatus::running : ChildStatus::restarting;
-    list.push_back({describe_child(child.spec, "undefined"_atom, status, pid), child.spec.restart()});
-  }
+  children_.for_each([&](const Child& child) {
+    const ChildStatus status = attempt_of(child) == 0 ? ChildStatus::running : ChildStatus::restarting;
+    const ChildSpec& spec = child.spec->spec;
+    list.push_back({describe_child(spec, "undefined"_atom, status, pid_of(child)), spec.restart()});
+  });
   return list;
 }
 
 std::vector<ChildInfo> DynamicSupervisor::handle_call(request::WhichChildren) const {
   std::vector<ChildInfo> list;
   list.reserve(children_.size());
-  for (const auto& [pid, child] : children_) {
-    const ChildStatus status = child.attempt == 0 ? ChildStatus::running : ChildStatus::restarting;
-    list.push_back(describe_child(child.spec, "undefined"_atom, status, pid));
-  }
+  children_.for_each([&](const Child& child) {
+    const ChildStatus status = attempt_of(child) == 0 ? ChildStatus::running : ChildStatus::restarting;
+    list.push_back(describe_child(child.spec->spec, "undefined"_atom, status, pid_of(child)));
+  });
   return list;
 }
 
 ChildCounts DynamicSupervisor::handle_call(request::CountChildren) const {
   ChildCounts counts;
   counts.specs = children_.size();
-  for (const auto& [pid, child] : children_) {
-    ++(child.spec.type() == ChildType::supervisor ? counts.supervisors : counts.workers);
-    if (child.attempt == 0) ++counts.active;
-  }
+  children_.for_each([&](const Child& child) {
+    ++(child.spec->spec.type() == ChildType::supervisor ? counts.supervisors : counts.workers);
+    if (attempt_of(child) == 0) ++counts.active;
+  });
   return counts;
 }
 
@@ -94,18 +137,17 @@ StartChildResult DynamicSupervisor::handle_call(StartChild m) {
     case Kind::ignore: return {std::move(attempt.outcome), StartChildResult::Kind::ignore};
     case Kind::ok: break;
   }
-  Child child{std::move(m.spec), 0, nullptr};
-  if (child.spec.restart() == Restart::temporary) child.spec.forget_arguments();  // DS-017
-  if (child.spec.backoff()) child.delays = std::make_unique<Delays>();
-  keep(outcome.pid, std::move(child));
+  SharedSpec* spec = share(std::move(m.spec));
+  if (spec->spec.backoff()) troubled_[outcome.pid.number].started = monotonic_time();
+  children_.insert(outcome.pid.number, spec);
   return {std::move(attempt.outcome), StartChildResult::Kind::ok};
 }
 
 Result<> DynamicSupervisor::handle_call(const TerminateChild& m) {
-  const auto found = children_.find(m.pid);
-  if (found == children_.end()) return error("not_found");
-  const ChildSpec& spec = found->second.spec;
-  if (found->second.attempt == 0) {
+  Child* found = child_of(m.pid);
+  if (found == nullptr) return error("not_found");
+  const ChildSpec& spec = found->spec->spec;
+  if (attempt_of(*found) == 0) {
     EndReader reader(this_process());
     const ExitReason reason = end_child(this_process(), reader, m.pid, spec.shutdown());
     if (!is_expected_dynamic_end(spec.shutdown(), spec.restart(), reason)) {
@@ -119,9 +161,9 @@ Result<> DynamicSupervisor::handle_call(const TerminateChild& m) {
 // -- ends and restarts --------------------------------------------------------------------------------------------------------
 
 DynamicSupervisor::Action DynamicSupervisor::handle_info(const ExitMessage& message) {
-  const auto found = children_.find(message.pid);
-  if (found == children_.end() || found->second.attempt != 0) return noreply();
-  const ChildSpec& spec = found->second.spec;
+  Child* found = child_of(message.pid);
+  if (found == nullptr || attempt_of(*found) != 0) return noreply();
+  const ChildSpec& spec = found->spec->spec;
   const EndVerdict verdict = judge_end(spec.restart(), message.reason);
   if (verdict.report) report("child_terminated"_atom, spec, message.reason, message.pid);
   if (verdict.fate != EndVerdict::Fate::restart) {
@@ -129,20 +171,21 @@ DynamicSupervisor::Action DynamicSupervisor::handle_info(const ExitMessage& mess
     return noreply();
   }
   if (!spec.backoff()) return restart(found);
-  try_later(found);
+  try_later(*found);
   return noreply();
 }
 
 DynamicSupervisor::Action DynamicSupervisor::handle_info(const TryAgain& message) {
-  const auto found = children_.find(message.pid);
-  if (found == children_.end() || found->second.attempt != message.attempt) return noreply();
+  Child* found = child_of(message.pid);
+  if (found == nullptr || attempt_of(*found) != message.attempt) return noreply();
   return restart(found);
 }
 
-DynamicSupervisor::Action DynamicSupervisor::restart(Children::iterator child) {
-  const ChildSpec& spec = child->second.spec;
+DynamicSupervisor::Action DynamicSupervisor::restart(Child* child) {
+  const ChildSpec& spec = child->spec->spec;
+  const Pid pid = pid_of(*child);
   if (!window_.admit(now_s())) {  // DS-026
-    report("shutdown"_atom, spec, ExitReason("reached_max_restart_intensity"_atom), child->first);
+    report("shutdown"_atom, spec, ExitReason("reached_max_restart_intensity"_atom), pid);
     forget(child);
     return stop(ExitReason::shutdown());
   }
@@ -150,27 +193,34 @@ DynamicSupervisor::Action DynamicSupervisor::restart(Children::iterator child) {
   const StartOutcome& outcome = attempt.outcome.outcome;
   switch (outcome.kind) {
     case Kind::error:
-      report("start_error"_atom, spec, outcome.reason, tuple("restarting"_atom, child->first));
-      try_later(child);
+      report("start_error"_atom, spec, outcome.reason, tuple("restarting"_atom, pid));
+      try_later(*child);
       return noreply();
     case Kind::ignore: forget(child); return noreply();  // DS-021
     case Kind::ok: break;
   }
-  Child again = std::move(child->second);
+  SharedSpec* kept = child->spec;
+  auto trouble = troubled_.extract(child->number);
+  if (!trouble.empty() && spec.backoff()) {
+    trouble.key() = outcome.pid.number;
+    trouble.mapped().attempt = 0;
+    trouble.mapped().started = monotonic_time();
+    troubled_.insert(std::move(trouble));
+  }
   children_.erase(child);
-  keep(outcome.pid, std::move(again));
+  children_.insert(outcome.pid.number, kept);
   return noreply();
 }
 
-void DynamicSupervisor::try_later(Children::iterator position) {
-  Child& child = position->second;
-  child.attempt = ++attempts_;
-  const TryAgain again{position->first, child.attempt};
-  if (child.delays == nullptr) return self().send(again);
-  Delays& delays = *child.delays;
+void DynamicSupervisor::try_later(const Child& child) {
+  const std::optional<Backoff>& backoff = child.spec->spec.backoff();
+  Trouble& delays = troubled_[child.number];
+  delays.attempt = ++attempts_;
+  const TryAgain again{pid_of(child), delays.attempt};
+  if (!backoff) return self().send(again);
   const double chance = static_cast<double>(runtime::core_of(this_process()).world().random() >> 11) * 0x1p-53;
   const auto ran = delays.started.count() == 0 ? delays.started : monotonic_time() - delays.started;
-  const Delay delay = next_delay(*child.spec.backoff(), delays.delay, ran, chance);
+  const Delay delay = next_delay(*backoff, delays.delay, ran, chance);
   delays.started = {};
   delays.delay = delay.base;
   delays.timer = send_after(self(), again, delay.actual);
@@ -184,18 +234,19 @@ void DynamicSupervisor::terminate(const ExitReason&) {
   EndReader reader(process);
   std::vector<std::pair<platform::Nanoseconds, Pid>> deadlines;
   std::size_t left = 0;
-  for (const auto& [pid, child] : children_) {
-    if (child.attempt != 0) continue;
-    reader.watch(pid);
+  children_.for_each([&](const Child& child) {
+    if (attempt_of(child) != 0) return;
+    reader.watch(pid_of(child));
     ++left;
-  }
-  for (const auto& [pid, child] : children_) {
-    if (child.attempt != 0) continue;
-    const Shutdown shutdown = child.spec.shutdown();
+  });
+  children_.for_each([&](const Child& child) {
+    if (attempt_of(child) != 0) return;
+    const Pid pid = pid_of(child);
+    const Shutdown shutdown = child.spec->spec.shutdown();
     exit(pid, stop_signal(shutdown));
     const platform::Nanoseconds deadline = stop_deadline(process, shutdown);
     if (deadline != platform::never) deadlines.emplace_back(deadline, pid);
-  }
+  });
   std::sort(deadlines.begin(), deadlines.end());
   auto due = deadlines.begin();
   while (left > 0) {
@@ -206,8 +257,7 @@ void DynamicSupervisor::terminate(const ExitReason&) {
       continue;
     }
     --left;
-    const auto found = children_.find(end->pid);
-    const ChildSpec& spec = found->second.spec;
+    const ChildSpec& spec = child_of(end->pid)->spec->spec;
     if (!is_expected_dynamic_end(spec.shutdown(), spec.restart(), end->reason)) {
       report("shutdown_error"_atom, spec, end->reason, end->pid);
     }

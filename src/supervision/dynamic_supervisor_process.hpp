@@ -14,6 +14,7 @@
 #include <coppice/gen_server.hpp>
 
 #include "supervision/child_start.hpp"
+#include "supervision/child_table.hpp"
 #include "supervision/supervisor_decision.hpp"
 #include "supervision/supervisor_requests.hpp"
 
@@ -34,6 +35,9 @@ class DynamicSupervisor : public GenServer<DynamicSupervisor> {
   static constexpr bool trap_exit = true;
 
   explicit DynamicSupervisor(DynamicSupervisorOptions options);
+  ~DynamicSupervisor();
+  DynamicSupervisor(const DynamicSupervisor&) = delete;
+  DynamicSupervisor& operator=(const DynamicSupervisor&) = delete;
 
   Init init();
   std::vector<ChildInfo> handle_call(request::WhichChildren) const;
@@ -48,28 +52,30 @@ class DynamicSupervisor : public GenServer<DynamicSupervisor> {
   [[nodiscard]] Term format_status() const;
 
  private:
-  // What only a child with a back-off needs.
-  struct Delays {
+  // What only a child with a back-off has, or one that could not be started again yet.
+  struct Trouble {
+    std::uint64_t attempt = 0;    // the try that is awaited; 0 while it runs
     std::chrono::nanoseconds delay{0};
     std::chrono::nanoseconds started{0};
     Reference timer;
   };
-  struct Child {
-    ChildSpec spec;               // without its id
-    std::uint64_t attempt = 0;    // the try that is awaited; 0 while it runs
-    std::unique_ptr<Delays> delays;
-  };
-  using Children = std::unordered_map<Pid, Child>;
+  using Child = ChildTable::Entry;
 
-  void keep(const Pid& pid, Child child);
-  void forget(Children::iterator child);
-  Action restart(Children::iterator child);
-  void try_later(Children::iterator child);
+  [[nodiscard]] SharedSpec* share(ChildSpec spec);
+  void let_go(SharedSpec* spec) noexcept;
+  void forget(Child* child);
+  Action restart(Child* child);
+  void try_later(const Child& child);
+  [[nodiscard]] std::uint64_t attempt_of(const Child& child) const;  // 0 while it runs
+  [[nodiscard]] Pid pid_of(const Child& child) const;
+  [[nodiscard]] Child* child_of(const Pid& pid);  // null: it has no such child
   void report(Atom context, const ChildSpec& spec, const ExitReason& reason, const Term& pid);
 
   const DynamicSupervisorOptions options_;
   RestartWindow window_;
-  Children children_;
+  ChildTable children_;
+  std::unordered_map<std::uint64_t, Trouble> troubled_;  // by Pid::number
+  SharedSpec* newest_ = nullptr;  // the specification of the child that was started last, while somebody has it
   std::uint64_t attempts_ = 0;
 };
 
