@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "platform/sanitizers.hpp"
 #include "platform/signal_safe_text.hpp"
 #include "platform/trace.hpp"
 
@@ -38,8 +39,38 @@ int backtrace_syminfo(backtrace_state* state, std::uintptr_t address, backtrace_
 #endif
 #endif
 
+#if COPPICE_TSAN
+extern "C" {
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+void AnnotateIgnoreWritesBegin(const char* file, int line);
+void AnnotateIgnoreWritesEnd(const char* file, int line);
+}
+#endif
+
 namespace coppice::platform {
 namespace {
+
+// libbacktrace hands what it has read from thread to thread by atomics that ThreadSanitizer, which has not compiled it,
+// does not see; of what it does with this memory the sanitizer would see a part only, by memcpy and strlen.
+class UnseenByTsan {
+ public:
+#if COPPICE_TSAN
+  UnseenByTsan() {
+    AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~UnseenByTsan() {
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+    AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+  }
+#else
+  UnseenByTsan() {}
+  ~UnseenByTsan() {}
+#endif
+  UnseenByTsan(const UnseenByTsan&) = delete;
+  UnseenByTsan& operator=(const UnseenByTsan&) = delete;
+};
 
 // What is known about one frame. `function` is a mangled name; both may be null. `line` is 0 if unknown.
 struct Place {
@@ -97,6 +128,7 @@ void take_symbol(void* data, std::uintptr_t /*address*/, const char* symbol, std
 void look_up_with_libbacktrace(std::uintptr_t address, Lookup& lookup) {
   backtrace_state* state = symbol_state();
   if (state == nullptr) return;
+  const UnseenByTsan unseen;
   backtrace_pcinfo(state, address, &take_place, &ignore_error, &lookup);
   backtrace_syminfo(state, address, &take_symbol, &ignore_error, &lookup);
   if (lookup.last.function != nullptr) lookup.tell(lookup.last);

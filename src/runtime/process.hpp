@@ -74,6 +74,21 @@ inline Signal* signal(std::uint64_t word) noexcept { return reinterpret_cast<Sig
 inline std::uint64_t tag_of(std::uint64_t number) noexcept { return (number >> Pid::slot_bits) << tag_shift; }
 }  // namespace head
 
+// The stack that a process keeps while it waits in mid-function. Written, and followed, by whoever owns the process;
+// anybody may look whether there is one, to count (Runtime::stacks_held). Relaxed: ownership passes with release and acquire.
+class KeptStack {
+ public:
+  KeptStack& operator=(platform::Stack* stack) noexcept {
+    stack_.store(stack, std::memory_order_relaxed);
+    return *this;
+  }
+  operator platform::Stack*() const noexcept { return stack_.load(std::memory_order_relaxed); }  // NOLINT
+  platform::Stack* operator->() const noexcept { return *this; }
+
+ private:
+  std::atomic<platform::Stack*> stack_{nullptr};
+};
+
 struct alignas(64) Process {
   std::atomic<std::uint64_t> head{head::dead};
   std::atomic<std::uint64_t> serial{0};     // Pid::number of the tenant; 0 while the slot is free
@@ -81,7 +96,7 @@ struct alignas(64) Process {
     Signal* queue = nullptr;                // mailbox, oldest first: circular, points to the newest
     Process* next_magazine;                 // of a free slot: see process_table.hpp
   };
-  platform::Stack* stack = nullptr;         // kept while waiting in mid-function
+  KeptStack stack;
   Process* run_link = nullptr;              // link of the one run queue in which it stands
   union {
     Body* body = nullptr;
