@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // process_info shows where a process waits: its real stack, with the names of the functions; one that is idle has none.
+#include <atomic>
 #include <string>
+#include <thread>
 
 #include <coppice/gen_server.hpp>
 
@@ -126,5 +128,39 @@ TEST(Inspection, the_stack_of_a_process_that_asks_about_itself_is_its_own) {
     const ProcessInfo info = *process_info(self());
     EXPECT_FALSE(info.current_stacktrace.empty());
     EXPECT_EQ(info.status, ProcessStatus::running);
+  });
+}
+
+// For ThreadSanitizer: the counting thread looks at processes that others own.
+TEST(Inspection, stacks_are_counted_while_processes_wait_and_end) {
+  Runtime runtime({.schedulers = 2});
+  const Runtime::Scope scope(runtime);
+  std::atomic<bool> counting{true};
+  std::thread counter([&] {
+    while (counting.load()) EXPECT_LE(runtime.stacks_held(), 64u);
+  });
+  const ExitReason reason = runtime.run([] {
+    for (int i = 0; i < 300; ++i) {
+      const auto [pid, reference] = spawn_monitor([] { receive<Stop>(); });
+      yield();
+      send(pid, Stop{});
+      receive<Down>();
+    }
+  });
+  counting = false;
+  counter.join();
+  EXPECT_TRUE(reason.is_normal()) << format_exit(reason);
+  EXPECT_EQ(runtime.stacks_held(), 0u);
+}
+
+// For ThreadSanitizer too: several workers read the debug information at once.
+TEST(Inspection, several_processes_read_their_stacks_at_once) {
+  behaviour::on_threads([] {
+    for (int i = 0; i < 8; ++i) {
+      (void)spawn_monitor([] {
+        for (int n = 0; n < 10; ++n) EXPECT_FALSE(process_info(self())->current_stacktrace.empty());
+      });
+    }
+    for (int i = 0; i < 8; ++i) EXPECT_TRUE(receive<Down>().reason.is_normal());
   });
 }
