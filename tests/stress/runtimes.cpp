@@ -90,7 +90,7 @@ class Runtimes final : public Workload {
   [[nodiscard]] std::uint64_t rounds_min(const Setting&) const override { return rounds_of_thorough; }
 
   void run(const Setting& setting, Clock::time_point until, Random random) override {
-    const std::uint64_t least = setting.thorough ? setting.scaled(10'000, 500) / rounds_of_thorough / 2 : 1;
+    const std::uint64_t least = setting.thorough ? setting.scaled(10'000, 500) / rounds_of_thorough / 2 + 1 : 1;
     std::vector<std::thread> threads;
     for (int i = 0; i < 2; ++i) {
       threads.emplace_back([this, setting, until, least, r = Random(random.next())]() mutable {

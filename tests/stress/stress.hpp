@@ -55,7 +55,6 @@ class Workload {
   virtual void check() = 0;
   // How many rounds a thorough run makes at least, whatever time that takes.
   [[nodiscard]] virtual std::uint64_t rounds_min(const Setting&) const { return 0; }
-  // Does a round use the runtime that it is given? Else memory is not measured with it.
   Count operations{0};
   Count kills{0};
   Count restarts{0};
