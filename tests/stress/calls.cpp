@@ -156,9 +156,9 @@ class Calls final : public Workload {
       const ServerRef<Desk> desk = board.at(i);
       const Reference end = monitor(desk);
       const auto pause = std::chrono::microseconds(random.below(4000));
-      const bool ended = receive(when([&](const Down& down) { return down.reference == end; },
-                                      [](const Down&) { return true; }),
-                                 after(pause, [] { return false; }));
+      const bool ended =
+          receive(when([&](const Down& down) { return down.reference == end; }, [](const Down&) { return true; }),
+                  after(pause, [] { return false; }));
       if (!ended && random.below(2) == 0) {
         demonitor(end, {.flush = true});
         continue;

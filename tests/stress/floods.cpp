@@ -140,7 +140,8 @@ class Floods final : public Workload {
   void check() override { none_left<Drop>("messages"); }
 
  private:
-  void pour(std::uint32_t from, const std::vector<Pid>& targets, Clock::time_point until, Random& random, bool process) {
+  void pour(std::uint32_t from, const std::vector<Pid>& targets, Clock::time_point until, Random& random,
+            bool process) {
     std::vector<std::uint64_t> drops(targets.size());
     std::vector<std::uint64_t> urgent(targets.size());
     while (!over(until)) {

@@ -97,7 +97,8 @@ class Held final : public Workload {
       const Pid meter = meters[random.below(static_cast<std::uint32_t>(meters.size()))].pid();
       switch (random.below(6)) {
         case 0:
-          sys::replace_state<Meter>(meter, [](Meter& state) { state.change(); }, 60s);
+          sys::replace_state<Meter>(
+              meter, [](Meter& state) { state.change(); }, 60s);
           changes_ += 1;
           break;
         case 1: (void)sys::get_state<Meter>(meter, 60s); break;
@@ -110,7 +111,8 @@ class Held final : public Workload {
         default:
           sys::suspend(meter, 60s);
           dawdle(random, 2000us);
-          sys::replace_state<Meter>(meter, [](Meter& state) { state.change(); }, 60s);
+          sys::replace_state<Meter>(
+              meter, [](Meter& state) { state.change(); }, 60s);
           changes_ += 1;
           sys::resume(meter, 60s);
           break;

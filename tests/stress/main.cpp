@@ -74,7 +74,8 @@ struct Inventory {
 };
 
 [[nodiscard]] Inventory take_inventory(const Runtime& runtime) {
-  return {runtime.process_count(), runtime.timer_count(), runtime.stacks_held(), registered().size(), ets::all().size()};
+  return {runtime.process_count(), runtime.timer_count(), runtime.stacks_held(), registered().size(),
+          ets::all().size()};
 }
 
 // The last processes of a round may still be on their way out when its first one has ended.
@@ -147,7 +148,8 @@ struct Tally {
          ways[static_cast<int>(leg.hand_off)] + ", seed " + std::to_string(seed);
 }
 
-void run_round(Workload& workload, Runtime& runtime, const Setting& setting, Clock::time_point until, std::uint64_t seed) {
+void run_round(Workload& workload, Runtime& runtime, const Setting& setting, Clock::time_point until,
+               std::uint64_t seed) {
   const Inventory before = take_inventory(runtime);
   const Alarm alarm(runtime, duration_cast<std::chrono::seconds>(until - Clock::now()) +
                                  std::chrono::seconds(setting.plain ? 120 : 400));
@@ -159,8 +161,7 @@ void run_round(Workload& workload, Runtime& runtime, const Setting& setting, Clo
 
 void judge_growth(Tally& tally, std::size_t before, std::size_t after) {
   const auto growth = [](std::size_t from, std::size_t to) { return to > from ? to - from : 0; };
-  if (tally.resident_before == 0 ||
-      growth(before, after) > growth(tally.resident_before, tally.resident_after)) {
+  if (tally.resident_before == 0 || growth(before, after) > growth(tally.resident_before, tally.resident_after)) {
     tally.resident_before = before;
     tally.resident_after = after;
   }
@@ -218,12 +219,12 @@ void run_workload(Workload& workload, const Plan& plan, std::chrono::duration<do
     run_leg(workload, setting, duration_cast<Clock::duration>(time) / static_cast<int>(count), seed, tally, rounds_min);
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  std::printf("%-9s 1/%-3u %7llu %12llu %10llu %10llu %9llu %8zu %8zu %8.1f  %s\n", workload.name(), setting.scale,
-              static_cast<unsigned long long>(tally.rounds), static_cast<unsigned long long>(workload.operations.load()),
-              static_cast<unsigned long long>(workload.kills.load()),
-              static_cast<unsigned long long>(workload.restarts.load()),
-              static_cast<unsigned long long>(workload.peak.load()), tally.resident_before >> 20,
-              tally.resident_after >> 20, seconds, failures() == complaints ? "clean" : "FAILED");
+  std::printf(
+      "%-9s 1/%-3u %7llu %12llu %10llu %10llu %9llu %8zu %8zu %8.1f  %s\n", workload.name(), setting.scale,
+      static_cast<unsigned long long>(tally.rounds), static_cast<unsigned long long>(workload.operations.load()),
+      static_cast<unsigned long long>(workload.kills.load()), static_cast<unsigned long long>(workload.restarts.load()),
+      static_cast<unsigned long long>(workload.peak.load()), tally.resident_before >> 20, tally.resident_after >> 20,
+      seconds, failures() == complaints ? "clean" : "FAILED");
   std::fflush(stdout);
 }
 

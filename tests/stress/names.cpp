@@ -89,12 +89,11 @@ class Names final : public Workload {
 
   void run(const Setting& setting, Clock::time_point until, Random random) override {
     trap_exit(true);
-    const Pid registries = Supervisor::start_link({child<Keyed>({.name = unique_keys, .partitions = 2}),
-                                                   child<Keyed>({.name = many_keys,
-                                                                 .keys = Keys::duplicate,
-                                                                 .partitions = 2})})
-                               .value()
-                               .pid();
+    const Pid registries =
+        Supervisor::start_link({child<Keyed>({.name = unique_keys, .partitions = 2}),
+                                child<Keyed>({.name = many_keys, .keys = Keys::duplicate, .partitions = 2})})
+            .value()
+            .pid();
     Crew crew;
     const std::uint32_t each = setting.scaled(40, 3);
     for (std::uint32_t i = 0; i < each; ++i) {

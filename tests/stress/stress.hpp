@@ -28,11 +28,11 @@ using Clock = std::chrono::steady_clock;
 using Count = std::atomic<std::uint64_t>;
 
 struct Setting {
-  bool plain = true;                 // no sanitizer: memory is measured
-  std::uint32_t scale = 1;           // numbers of processes are divided by it
+  bool plain = true;  // no sanitizer: memory is measured
+  std::uint32_t scale = 1;  // numbers of processes are divided by it
   unsigned schedulers = 4;
   coppice::HandOff hand_off = coppice::HandOff::automatic;
-  bool thorough = false;             // at least the numbers of rounds that a workload promises, however long they take
+  bool thorough = false;  // at least the numbers of rounds that a workload promises, however long they take
 
   // At least `least`, so that every workload keeps its shape at every scale.
   [[nodiscard]] std::uint32_t scaled(std::uint32_t number, std::uint32_t least = 2) const {

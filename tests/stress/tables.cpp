@@ -47,7 +47,8 @@ class Tables final : public Workload {
     Crew crew;
     const Pid heir = crew.add([this] { inherit(); });
     for (std::uint32_t shelf = 0; shelf < shelves; ++shelf) {
-      owners.add([this, shelf, heir, until, r = Random(random.next())]() mutable { raise_owners(shelf, heir, until, r); });
+      owners.add(
+          [this, shelf, heir, until, r = Random(random.next())]() mutable { raise_owners(shelf, heir, until, r); });
     }
     Crew users;
     const std::uint32_t each = setting.scaled(16, 2);
@@ -111,18 +112,15 @@ class Tables final : public Workload {
   void own_table(std::uint32_t shelf, const Pid& heir, Random random) {
     std::optional<ets::Heir> to;
     if (random.below(3) == 0) to = ets::Heir{heir};
-    const Table table = Table::create({.type = shelf % 2 == 0 ? ets::Type::set : ets::Type::ordered_set,
-                                       .access = ets::Access::public_,
-                                       .heir = to});
+    const Table table = Table::create(
+        {.type = shelf % 2 == 0 ? ets::Type::set : ets::Type::ordered_set, .access = ets::Access::public_, .heir = to});
     for (std::uint32_t key = 0; key < keys; key += 2) table.insert(key, value_of(key, 0));
     put(shelf, table);
     sleep_for(std::chrono::microseconds(random.below(15'000)));
     switch (random.below(4)) {
       case 0: return;  // the table goes with its owner, or to the heir
       case 1: table.destroy(); return;
-      case 2:
-        try {
-          table.give_away(heir);
+      case 2: try { table.give_away(heir);
         } catch (const Exit&) {
           if (alive(heir)) fail("a table cannot be given away by its owner");
         }
@@ -209,9 +207,7 @@ class Tables final : public Workload {
       case 1:
         for (const auto& object : table.to_vector()) inspect_value(object.key, object.value);
         break;
-      case 2:
-        walk(table);
-        break;
+      case 2: walk(table); break;
       case 3: (void)table.info(); break;
       default:
         if (const auto value = table.lookup(key)) inspect_value(key, *value);

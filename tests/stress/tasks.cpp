@@ -192,8 +192,8 @@ class Tasks final : public Workload {
   void leave_stream(Random& random) {
     const auto all = numbers(random);
     std::uint32_t left = random.below(10);
-    for (const TaskResult<Answer>& result :
-         Task::async_stream(all, [](std::uint64_t n) { return Job{n}(); }, {.max_concurrency = 3, .timeout = infinity})) {
+    for (const TaskResult<Answer>& result : Task::async_stream(all, [](std::uint64_t n) { return Job{n}(); },
+                                                               {.max_concurrency = 3, .timeout = infinity})) {
       if (!result) fail("a task of a stream ended with " + format_exit(result.reason()));
       operations += 1;
       if (left-- == 0) break;

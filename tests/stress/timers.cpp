@@ -25,8 +25,8 @@ struct Stop {};
 struct Record {
   std::atomic<std::uint32_t> fired{0};
   std::atomic<std::uint32_t> cancelled{0};
-  std::atomic<bool> lost{false};          // its receiver was to be killed
-  std::atomic<std::int64_t> due{0};       // of monotonic_time()
+  std::atomic<bool> lost{false};  // its receiver was to be killed
+  std::atomic<std::int64_t> due{0};  // of monotonic_time()
 };
 
 class Timers final : public Workload {
@@ -58,7 +58,9 @@ class Timers final : public Workload {
   void check() override { none_left<Tick>("timers' messages"); }
 
  private:
-  [[nodiscard]] std::uint32_t used() const { return std::min<std::uint32_t>(next_.load(), static_cast<std::uint32_t>(records_.size())); }
+  [[nodiscard]] std::uint32_t used() const {
+    return std::min<std::uint32_t>(next_.load(), static_cast<std::uint32_t>(records_.size()));
+  }
 
   void listen() {
     for (bool done = false; !done;) {

@@ -13,7 +13,7 @@
 // to the keeper of the group, a process that alone kills in its group and waits until it has heard of everything that must
 // follow: the ends, with their reasons, and the starts. Nothing more may be heard.
 //   1. Leaves and companions, many at once: each ends `killed`, its leaf is started again.
-//   2. The crowd itself: all leaves end; the group starts an empty crowd, and with one_for_all and rest_for_one a brittle too.
+//   2. The crowd itself: all leaves end; the group starts an empty crowd, and, but with one_for_one, a brittle too.
 //   3. The group: top starts another one.
 //   4. The child of brittle, three times: two restarts, then brittle ends with `shutdown`, the group goes by its strategy.
 // In the end top is stopped or killed, and all others have to end by themselves.
@@ -100,28 +100,31 @@ class BrittleChild : public GenServer<BrittleChild> {
 };
 
 [[nodiscard]] ChildSpec crowd_spec(Pid keeper) {
-  return child("crowd"_atom, [keeper] {
-           StartResult<DynamicSupervisor> crowd =
-               DynamicSupervisor::start_link({.max_restarts = endless, .max_seconds = 1});
-           if (crowd) send(keeper, CrowdBorn{self(), crowd.value().pid()});
-           return crowd;
-         })
+  return child("crowd"_atom,
+               [keeper] {
+                 StartResult<DynamicSupervisor> crowd =
+                     DynamicSupervisor::start_link({.max_restarts = endless, .max_seconds = 1});
+                 if (crowd) send(keeper, CrowdBorn{self(), crowd.value().pid()});
+                 return crowd;
+               })
       .shutdown(infinity);
 }
 [[nodiscard]] ChildSpec brittle_spec(Pid keeper) {
-  return child("brittle"_atom, [keeper] {
-           StartResult<DynamicSupervisor> brittle =
-               DynamicSupervisor::start_link({.max_restarts = 2, .max_seconds = 1'000'000});
-           if (brittle) send(keeper, BrittleBorn{brittle.value().pid()});
-           return brittle;
-         })
+  return child("brittle"_atom,
+               [keeper] {
+                 StartResult<DynamicSupervisor> brittle =
+                     DynamicSupervisor::start_link({.max_restarts = 2, .max_seconds = 1'000'000});
+                 if (brittle) send(keeper, BrittleBorn{brittle.value().pid()});
+                 return brittle;
+               })
       .shutdown(infinity);
 }
 [[nodiscard]] ChildSpec group_spec(Pid keeper, std::uint32_t number, Strategy strategy) {
-  return child(Term(number), [keeper, strategy] {
-           return Supervisor::start_link({crowd_spec(keeper), brittle_spec(keeper)},
-                                         {.strategy = strategy, .max_restarts = endless, .max_seconds = 1});
-         })
+  return child(Term(number),
+               [keeper, strategy] {
+                 return Supervisor::start_link({crowd_spec(keeper), brittle_spec(keeper)},
+                                               {.strategy = strategy, .max_restarts = endless, .max_seconds = 1});
+               })
       .shutdown(infinity);
 }
 
@@ -171,9 +174,10 @@ class Keeper {
     while (!awaited_.empty()) {
       const std::optional<Down> down = receive<Down>(patience);
       if (!down) return lose("a process that has to end does not");
-      if (awaited_.erase(down->pid) == 0) fail("a process ended that should not, or twice: " + format_exit(down->reason));
-      const bool as_told = is_killed(down->reason) || down->reason.is_normal() ||
-                           down->reason == ExitReason::shutdown();
+      if (awaited_.erase(down->pid) == 0)
+        fail("a process ended that should not, or twice: " + format_exit(down->reason));
+      const bool as_told =
+          is_killed(down->reason) || down->reason.is_normal() || down->reason == ExitReason::shutdown();
       if (!as_told) fail("a process of the tree ended with " + format_exit(down->reason));
     }
   }
@@ -291,7 +295,7 @@ class Keeper {
 
  public:
   std::uint64_t populated_ = 0;  // leaves that the keeper had started
-  std::uint64_t restarts_ = 0;   // leaves that the crowd had to start again
+  std::uint64_t restarts_ = 0;  // leaves that the crowd had to start again
 
  private:
   Workload& workload_;
@@ -316,8 +320,7 @@ class Trees final : public Workload {
     leaves_made = 0;
     expected_ = 0;
     trap_exit(true);
-    const Pid top =
-        Supervisor::start_link({}, {.max_restarts = endless, .max_seconds = 1}).value().pid();
+    const Pid top = Supervisor::start_link({}, {.max_restarts = endless, .max_seconds = 1}).value().pid();
     constexpr std::uint32_t groups = 10;
     const std::uint32_t slots = setting.scaled(100'000 / groups / 2, 20);
     std::vector<Pid> keepers;
@@ -360,8 +363,8 @@ class Trees final : public Workload {
     } else {
       exit(top, "kill"_atom);
     }
-    const ExitReason reason =
-        receive(when([&](const Down& down) { return down.reference == gone; }, [](const Down& down) { return down.reason; }));
+    const ExitReason reason = receive(
+        when([&](const Down& down) { return down.reference == gone; }, [](const Down& down) { return down.reason; }));
     if (gently ? !reason.is_normal() : !is_killed(reason)) fail("top ended with " + format_exit(reason));
   }
 
