@@ -30,7 +30,7 @@ function(coppice_fuzz_program name source)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_compile_definitions(${name} PRIVATE $<TARGET_PROPERTY:fuzz_targets,INTERFACE_COMPILE_DEFINITIONS>)
   target_link_libraries(${name} PRIVATE ${fuzz_parts})
-  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
+  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 endfunction()
 
 coppice_fuzz_program(fuzz_replay replay.cpp)

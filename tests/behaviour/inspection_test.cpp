@@ -66,7 +66,8 @@ struct Idler : GenServer<Idler> {
 namespace {
 void in_both_worlds(const std::function<void()>& body) {
   behaviour::on_threads(body);
-  coppice::testing::for_each_seed(3, [&](coppice::testing::Simulation& simulation) { EXPECT_TRUE(simulation.run(body).is_normal()); });
+  coppice::testing::for_each_seed(
+      3, [&](coppice::testing::Simulation& simulation) { EXPECT_TRUE(simulation.run(body).is_normal()); });
 }
 }  // namespace
 

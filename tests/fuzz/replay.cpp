@@ -17,9 +17,10 @@ struct Target {
   void (*run)(std::string_view);
 };
 constexpr Target targets[] = {
-    {"term", &fuzz::term}, {"config", &fuzz::config}, {"table_file", &fuzz::table_file}, {"job_args", &fuzz::job_args},
+    {"term", &fuzz::term},         {"config", &fuzz::config},     {"table_file", &fuzz::table_file},
+    {"job_args", &fuzz::job_args},
 #if defined(FUZZ_TOUR)
-    {"http", &fuzz::http}, {"commands", &fuzz::commands},
+    {"http", &fuzz::http},         {"commands", &fuzz::commands},
 #endif
 };
 
@@ -49,7 +50,7 @@ int main(int argc, char** argv) {
   for (const Target& target : targets) {
     const std::size_t corpus = replay(target, root / "corpus" / target.name);
     const std::size_t regressions = replay(target, root / "regressions" / target.name);
-    std::printf("%s: %zu of the corpus, %zu regressions\n", target.name, corpus, regressions);
+    std::fprintf(stderr, "%s: %zu of the corpus, %zu regressions\n", target.name, corpus, regressions);
     if (corpus == 0) {
       std::fprintf(stderr, "replay: there is no corpus of %s\n", target.name);
       return 1;
