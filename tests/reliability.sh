@@ -48,6 +48,38 @@ table() { # NAME, FILE
         BEGIN { print "| layer | lines | executed | branches | taken |\n|---|---|---|---|---|" }
         $1 == "layer" { printf "| `%s` | %s | %s | %s | %s |\n", $2, grouped($4), percent($6, $4), grouped($8), percent($10, $8) }' "$2"
       ;;
+    stress)
+      awk "$functions"'
+        NF == 2 && $1 !~ /[.]/ { fact[$1] = $2; next }
+        { split($1, part, "."); key = part[1] "." part[2]; value[$1] = $2; if (!(key in known)) { known[key]; row[++rows] = key } }
+        END {
+          printf "%s, after %s seconds under test (seed %s).\n\n", fact["result"], grouped(fact["seconds"]), fact["seed"]
+          print "| build | workload | scale | rounds | operations | kills | restarts | processes | MiB before | MiB after | result |"
+          print "|---|---|---|---|---|---|---|---|---|---|---|"
+          for (i = 1; i <= rows; i++) {
+            split(row[i], part, ".")
+            line = "| " part[1] " | `" part[2] "` |"
+            split("scale rounds operations kills restarts peak mib_before mib_after result", names, " ")
+            for (n = 1; n <= 9; n++) line = line " " grouped(value[row[i] "." names[n]]) " |"
+            print line
+          }
+        }' "$2"
+      ;;
+    fuzz)
+      awk "$functions"'
+        $1 !~ /[.]/ { fact[$1] = $2; next }
+        { split($1, part, "."); value[$1] = $2; if (!(part[1] in known)) { known[part[1]]; row[++rows] = part[1] } }
+        END {
+          printf "After %s seconds of looking.\n\n", grouped(fact["seconds"])
+          print "| target | inputs | edges covered | corpus | crashes |\n|---|---|---|---|---|"
+          split("inputs edges corpus crashes", names, " ")
+          for (i = 1; i <= rows; i++) {
+            line = "| `" row[i] "` |"
+            for (n = 1; n <= 4; n++) line = line " " grouped(value[row[i] "." names[n]]) " |"
+            print line
+          }
+        }' "$2"
+      ;;
     findings)
       awk -F ' [|] ' '
         BEGIN { print "| found by | what was wrong | the test |\n|---|---|---|" }
