@@ -53,6 +53,9 @@ enum class Choice : std::uint8_t {
   user                // testing::Simulation::choose
 };
 
+// What the system may run out of.
+enum class Scarce : std::uint8_t { stack, process };
+
 class World {
  public:
   virtual ~World() = default;
@@ -72,6 +75,13 @@ class World {
     return simulated_ ? choose_by_seed(what, alternatives, policy) : policy;
   }
   [[nodiscard]] bool simulated() const noexcept { return simulated_; }
+
+  // -- faults on request, of the simulation: how much later than its deadline a timer that is set now is to fire, and
+  // whether the process with this number is told that there is no more of something.
+  [[nodiscard]] Nanoseconds timer_lateness() { return simulated_ ? lateness_by_seed() : 0; }
+  [[nodiscard]] bool withholds(Scarce what, std::uint64_t process) {
+    return simulated_ && withheld_by_seed(what, process);
+  }
 
   // A point at which another thread could run: nothing in the real world; in the simulation a seeded choice.
   // The caller holds no lock.
@@ -105,6 +115,8 @@ class World {
   // Of the simulation only.
   [[nodiscard]] virtual std::uint32_t choose_by_seed(Choice what, std::uint32_t alternatives, std::uint32_t policy) = 0;
   virtual void interleave_by_seed() = 0;
+  [[nodiscard]] virtual Nanoseconds lateness_by_seed() { return 0; }
+  [[nodiscard]] virtual bool withheld_by_seed(Scarce /*what*/, std::uint64_t /*process*/) { return false; }
 
  private:
   const bool simulated_;

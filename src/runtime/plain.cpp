@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/plain.hpp"
 
-
 #include <bit>
 #include <cstdlib>
 
@@ -76,11 +75,20 @@ void bind_to_parent(Process& child, const Birth& birth) {
   child.body->tie = new_tie(*birth.parent, child.body->pid, with_link, monitor_id, birth.alias);
 }
 
+// A fault of the simulation. A foreign thread's process is never refused.
+bool withheld(Core& core) {
+  if (!core.world().simulated()) return false;
+  const Worker* here = this_worker();
+  const Process* asks = here == nullptr ? nullptr : here->current();
+  return asks != nullptr &&
+         core.world().withholds(platform::Scarce::process, asks->serial.load(std::memory_order_relaxed));
+}
+
 }  // namespace
 
 Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions& options, const Birth& birth) {
   if (!core.admit_process()) return nullptr;
-  Process* process = core.table().allocate(core.worker_number());
+  Process* process = withheld(core) ? nullptr : core.table().allocate(core.worker_number());
   if (process == nullptr) {
     core.process_ended();
     return nullptr;

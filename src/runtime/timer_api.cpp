@@ -78,7 +78,7 @@ void start_timer(const Reference& timer, const Pid& to, std::string_view name, S
   entry->to = to;
   if (!name.empty()) entry->name = std::make_unique<const std::string>(name);
   entry->message = message;
-  shard_of(*core, timer)->start(entry, deadline);
+  shard_of(*core, timer)->start(entry, deadline, core->world().timer_lateness());
   // It may have died before it could know of this timer; see death.cpp.
   if (name.empty() && !still_lives(core->table().line(to), to)) (void)shard_of(*core, timer)->cancel(timer.id());
 }

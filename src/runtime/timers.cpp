@@ -29,7 +29,16 @@ TimerShard::~TimerShard() {
 // Under the lock. A worker that sleeps reads `next_` when it goes to sleep; whoever brings it forward wakes the worker.
 void TimerShard::note_deadline() { next_.store(wheel_.next_deadline(), std::memory_order_seq_cst); }
 
+namespace {
+
+std::uint64_t later(std::uint64_t deadline, std::uint64_t by) {
+  return by < base::TimerWheel::never - deadline ? deadline + by : base::TimerWheel::never - 1;
+}
+
+}  // namespace
+
 void TimerShard::arm(WakeTimer& timer, std::uint64_t deadline) {
+  deadline = later(deadline, core_.world().timer_lateness());
   if (timer.shard != nullptr && timer.shard != this) disarm(timer);
   const std::lock_guard lock(latch_);
   timer.shard = this;
@@ -47,8 +56,10 @@ void TimerShard::disarm(WakeTimer& timer) {
   timer.armed_until.store(base::TimerWheel::never, std::memory_order_relaxed);
 }
 
-void TimerShard::start(MessageTimer* timer, std::uint64_t deadline) {
+void TimerShard::start(MessageTimer* timer, std::uint64_t deadline, std::uint64_t lateness) {
   bool earlier = false;
+  timer->asked = deadline;
+  deadline = later(deadline, lateness);
   {
     const std::lock_guard lock(latch_);
     if (timer->to) note_target(*timer);
@@ -94,7 +105,7 @@ std::optional<std::uint64_t> TimerShard::cancel(std::uint64_t id) {
     wheel_.cancel(*timer);
     forget_target(*timer);
   }
-  const std::uint64_t deadline = timer->deadline;
+  const std::uint64_t deadline = timer->asked;
   destroy(timer);
   return deadline;
 }
@@ -103,7 +114,7 @@ std::optional<std::uint64_t> TimerShard::read(std::uint64_t id) {
   const std::lock_guard lock(latch_);
   const MessageTimer* timer = by_id_.find(id);
   if (timer == nullptr) return std::nullopt;
-  return timer->deadline;
+  return timer->asked;
 }
 
 void TimerShard::cancel_all_to(std::uint64_t number) {

@@ -44,6 +44,7 @@ struct TimersTo;
 struct MessageTimer : ShardTimer, detail::Pooled {
   MessageTimer() noexcept : ShardTimer(false) {}
   std::uint64_t id = 0;
+  std::uint64_t asked = 0;  // the deadline; in the simulation the wheel may have a later one
   MessageTimer* next_by_id = nullptr;
   Signal* message = nullptr;
   Pid to;
@@ -75,7 +76,7 @@ class TimerShard {
   static void disarm(WakeTimer& timer);
 
   // -- message timers: any thread
-  void start(MessageTimer* timer, std::uint64_t deadline);
+  void start(MessageTimer* timer, std::uint64_t deadline, std::uint64_t lateness);
   [[nodiscard]] std::optional<std::uint64_t> cancel(std::uint64_t id);  // its deadline
   [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t id);    // the same
   void cancel_all_to(std::uint64_t number);

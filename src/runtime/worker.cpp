@@ -2,6 +2,7 @@
 #include "runtime/worker.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "platform/fault.hpp"
@@ -107,7 +108,7 @@ void Worker::loop_entry(void* worker) {
     process.stack = nullptr;
     current_ = &process;
   } else if (wanted != 0 && stack_->turn_size != wanted) {
-    to = take_stack(wanted);
+    to = stack_is_withheld(process) ? nullptr : take_stack(wanted);
     if (to != nullptr) {
       next_ = &process;
     } else if (process.body->leaving == Leave::no) {  // its turn, on a stack too small for it, is to end
@@ -169,7 +170,7 @@ bool Worker::switch_away(Leaving how, void* job) {
     me->say_who_runs(*next);
     me->count(me->turns);
   } else {
-    to = me->take_stack(0);
+    to = me->stack_is_withheld(*process) ? nullptr : me->take_stack(0);
     if (to == nullptr) {
       if (next != nullptr) me->schedule_last(*next);
       return false;
@@ -236,6 +237,10 @@ void Worker::commit_wait(Process& process, std::uint64_t bits) {
 }
 
 // -- stacks
+
+bool Worker::stack_is_withheld(const Process& process) {
+  return core_.world().withholds(platform::Scarce::stack, process.serial.load(std::memory_order_relaxed));
+}
 
 platform::Stack* Worker::take_stack(std::size_t size_class) {
   if (size_class == 0 && spare_ != nullptr) {
@@ -342,7 +347,20 @@ Process* Worker::pick() {
   std::uint32_t policy = queue_picks_ % 4 == 3 ? queue_picks_ / 4 % queues : 0;
   // Rarely the tasks: a new one that comes before what stands there already is one more piece of work that has been begun.
   if (policy == 2 && queue_picks_ / 16 % 4 != 0) policy = 0;
-  return pick_from_queues(world.choose(platform::Choice::which_queue, queues, policy));
+  if (!world.simulated()) [[likely]]
+    return pick_from_queues(policy);
+  // Only queues that hold something are alternatives: an empty one leads to the process that another would have led to.
+  const std::array<bool, queues> holds{!pinned_.empty(), !ring_.empty(), !tasks_.empty(), !core_.overflow().empty()};
+  std::array<std::uint32_t, queues> alternatives{};
+  std::uint32_t count = 0;
+  std::uint32_t wanted = 0;
+  for (std::uint32_t i = 0; i < queues; ++i) {
+    if (!holds[i]) continue;
+    if (i == policy) wanted = count;
+    alternatives[count++] = i;
+  }
+  return pick_from_queues(count < 2 ? policy
+                                    : alternatives[world.choose(platform::Choice::which_queue, count, wanted)]);
 }
 
 }  // namespace coppice::runtime

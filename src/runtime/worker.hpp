@@ -162,6 +162,7 @@ class Worker {
   enum class Sleep : std::uint8_t { until_woken, watches, dozes };
   void sleep(platform::Nanoseconds limit, Sleep how);
   [[nodiscard]] bool something_stands_elsewhere() const noexcept;
+  bool stack_is_withheld(const Process& process);  // a fault of the simulation
   platform::Stack* take_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
   void run_turn(Process& process);

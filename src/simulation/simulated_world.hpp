@@ -72,6 +72,10 @@ struct SimulatedWorldOptions {
   // one. Not called again on a thread that is in it.
   std::function<void()> on_step;
 
+  // Faults on request, asked whenever a timer is set or a process asks for a stack or for another process.
+  std::function<platform::Nanoseconds()> on_timer;
+  std::function<bool(platform::Scarce what, std::uint64_t process)> on_request;
+
   // Called when every thread waits and no deadline will end it, with a report in full sentences that names the threads.
   // It runs on the stack of run() and may unpark threads, in which case the run goes on. It may throw: the exception
   // leaves run(), and the threads are forgotten without unwinding. If it is empty, or returns and nothing can run, the
@@ -114,6 +118,10 @@ class SimulatedWorld final : public platform::World {
   [[nodiscard]] std::uint32_t choose_by_seed(platform::Choice what, std::uint32_t alternatives,
                                              std::uint32_t policy) override;
   void interleave_by_seed() override;  // does nothing outside run()
+  [[nodiscard]] platform::Nanoseconds lateness_by_seed() override { return options_.on_timer ? options_.on_timer() : 0; }
+  [[nodiscard]] bool withheld_by_seed(platform::Scarce what, std::uint64_t process) override {
+    return options_.on_request && options_.on_request(what, process);
+  }
 
  public:
   // -- what a run can be compared by --------------------------------------------------------------------------------

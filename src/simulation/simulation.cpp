@@ -2,11 +2,16 @@
 #include <coppice/testing/simulation.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <string>
 #include <utility>
+
+#include <coppice/exit.hpp>
+#include <coppice/process.hpp>
+#include <coppice/timer.hpp>
 
 #include "runtime/core.hpp"
 #include "runtime/signals.hpp"
@@ -42,7 +47,20 @@ struct Noted {
   std::uint32_t alternatives = 0;
   Nanoseconds time = 0;
   std::string who;
+  std::string fault;  // what it came to
 };
+
+// Of all simulations of the program.
+struct Tally {
+  std::atomic<std::uint64_t> runs{0};
+  std::atomic<std::uint64_t> steps{0};
+  std::atomic<std::uint64_t> kills{0};
+  std::atomic<std::uint64_t> stalls{0};
+  std::atomic<std::uint64_t> late_timers{0};
+  std::atomic<std::uint64_t> refused_stacks{0};
+  std::atomic<std::uint64_t> refused_processes{0};
+};
+constinit Tally tally;
 
 // The number and class of the process that runs where a choice is made.
 std::string who_runs() {
@@ -83,6 +101,11 @@ struct Simulation::Impl {
       };
     }
     wanted.on_step = [this] { on_step(); };
+    const Faults& faults = options.faults;
+    if (faults.late_timers_permille != 0) wanted.on_timer = [this] { return lateness(); };
+    if (faults.refused_stacks_permille != 0 || faults.refused_processes_permille != 0) {
+      wanted.on_request = [this](platform::Scarce what, std::uint64_t number) { return refuses(what, number); };
+    }
     return wanted;
   }
 
@@ -92,20 +115,34 @@ struct Simulation::Impl {
                      made.choice,
                      made.alternatives,
                      world.time_since_start(),
-                     who_runs()});
+                     who_runs(),
+                     {}});
+  }
+
+  // For the trace: what the last choice came to.
+  void tell_fault(const std::function<std::string()>& what) {
+    if (takes_notes && !noted.empty()) noted.back().fault = what();
+  }
+  [[nodiscard]] std::string shown(const Pid& pid) const {
+    const Victim victim = describe(pid);
+    return to_string(pid) + (victim.kind.empty() ? "" : " " + std::string(victim.kind)) +
+           (victim.name.empty() ? "" : " (" + std::string(victim.name) + ")");
+  }
+
+  [[nodiscard]] bool faults_may_be() const {
+    return core != nullptr && !faults_are_over && world.time_since_start() < not_negative(options.faults.until);
   }
 
   void on_step() {
     for (const Invariant& invariant : invariants) {
       if (!*invariant.holds || (*invariant.holds)()) continue;
-      world.end_run(std::make_exception_ptr(
-          InvariantViolated(invariant.what + " does not hold, " + std::to_string(world.time_since_start()) +
-                            " ns after the start, while " + who_runs() + " runs")));
+      world.end_run(std::make_exception_ptr(InvariantViolated(invariant.what + " does not hold, " +
+                                                              std::to_string(world.time_since_start()) +
+                                                              " ns after the start, while " + who_runs() + " runs")));
     }
     const Faults& faults = options.faults;
-    if (core == nullptr || (faults.kills_permille == 0 && faults.stalls_permille == 0)) return;
-    if (world.time_since_start() >= not_negative(faults.until)) return;
-    if (kills < faults.kills_max && world.chance(faults.kills_permille)) kill_one();
+    if ((faults.kills_permille == 0 && faults.stalls_permille == 0) || !faults_may_be()) return;
+    if (counts.kills < faults.kills_max && world.chance(faults.kills_permille)) kill_one();
     if (world.chance(faults.stalls_permille)) stall();
   }
 
@@ -118,8 +155,9 @@ struct Simulation::Impl {
       if (!options.faults.may_kill || options.faults.may_kill(describe(pid))) victims.push_back(pid);
     }
     if (victims.empty()) return;
-    ++kills;
+    ++counts.kills;
     const Pid victim = victims[world.pick(static_cast<std::uint32_t>(victims.size()))];
+    tell_fault([&] { return "kills " + shown(victim); });
     // As if by a foreign thread: the worker on which this runs may be about to sleep, and looks no more into its own slots.
     void* const worker = std::exchange(runtime::this_worker_slot(), nullptr);
     runtime::exit_from(*core, {}, victim, ExitReason::kill());
@@ -139,10 +177,49 @@ struct Simulation::Impl {
   void stall() {
     const Nanoseconds most = not_negative(options.faults.stall_max);
     if (most == 0) return;
-    ++stalls;
-    constexpr std::uint32_t parts = 16;
+    ++counts.stalls;
+    const Nanoseconds time = part_of(most);
+    tell_fault([&] { return "stands still for " + std::to_string(time) + " ns"; });
     platform::Parker nobody_wakes;
-    (void)world.park(nobody_wakes, world.now() + most * (world.pick(parts) + 1) / parts);
+    (void)world.park(nobody_wakes, world.now() + time);
+  }
+
+  Nanoseconds part_of(Nanoseconds most) {
+    constexpr std::uint32_t parts = 16;
+    return most * (world.pick(parts) + 1) / parts;
+  }
+
+  Nanoseconds lateness() {
+    const Nanoseconds most = not_negative(options.faults.late_max);
+    if (most == 0 || !faults_may_be() || !world.chance(options.faults.late_timers_permille)) return 0;
+    ++counts.late_timers;
+    const Nanoseconds time = part_of(most);
+    tell_fault([&] { return "its timer will be late by " + std::to_string(time) + " ns"; });
+    return time;
+  }
+
+  bool refuses(platform::Scarce what, std::uint64_t number) {
+    const Faults& faults = options.faults;
+    const bool is_stack = what == platform::Scarce::stack;
+    const std::uint32_t permille = is_stack ? faults.refused_stacks_permille : faults.refused_processes_permille;
+    if (permille == 0 || !faults_may_be()) return false;
+    const Pid pid = core->pid_of(number);
+    if (pid == core->first_process() || (faults.may_refuse && !faults.may_refuse(describe(pid)))) return false;
+    if (!world.chance(permille)) return false;
+    ++(is_stack ? counts.refused_stacks : counts.refused_processes);
+    tell_fault([&] { return shown(pid) + (is_stack ? " gets no stack" : " gets no process"); });
+    return true;
+  }
+
+  // What this run adds to the tally; once.
+  void add_up() {
+    tally.runs += 1;
+    tally.steps += world.step_count();
+    tally.kills += counts.kills;
+    tally.stalls += counts.stalls;
+    tally.late_timers += counts.late_timers;
+    tally.refused_stacks += counts.refused_stacks;
+    tally.refused_processes += counts.refused_processes;
   }
 
   SimulationOptions options;
@@ -150,8 +227,8 @@ struct Simulation::Impl {
   bool takes_notes = false;
   std::vector<Noted> noted;
   std::vector<Invariant> invariants;
-  std::uint64_t kills = 0;
-  std::uint64_t stalls = 0;
+  FaultCounts counts;
+  bool faults_are_over = false;
   runtime::Core* core = nullptr;  // while the runtime runs
   SimulatedWorld world;
   StopReport report;
@@ -167,7 +244,10 @@ ExitReason Simulation::run(std::function<void()> main) {
   ExitReason reason;
   struct Forget {  // however the run ends
     Impl& impl;
-    ~Forget() { impl.core = nullptr; }
+    ~Forget() {
+      impl.core = nullptr;
+      impl.add_up();
+    }
   } const forget{*impl_};
   impl_->world.run([&] {
     Runtime runtime(impl_->world, impl_->options.runtime);
@@ -190,8 +270,32 @@ Always Simulation::always(std::string what, std::function<bool()> holds) {
   return Always(std::move(invariant));
 }
 
-std::uint64_t Simulation::kills() const noexcept { return impl_->kills; }
-std::uint64_t Simulation::stalls() const noexcept { return impl_->stalls; }
+void Simulation::recovers(std::string_view what, std::chrono::nanoseconds within, const std::function<bool()>& works) {
+  impl_->faults_are_over = true;
+  constexpr int looks = 64;
+  const std::chrono::nanoseconds pause =
+      std::max<std::chrono::nanoseconds>(within / looks, std::chrono::microseconds(1));
+  const std::chrono::nanoseconds deadline = monotonic_time() + within;
+  for (;;) {
+    const bool in_time = monotonic_time() <= deadline;
+    bool works_now = false;
+    try {
+      works_now = works();
+    } catch (const Exit&) {
+    }
+    // Who asked in time for something that takes no time may be answered a moment later: the clock drifts.
+    if (works_now && in_time && monotonic_time() <= deadline + pause) return;
+    if (!in_time) break;
+    sleep_for(pause);
+  }
+  impl_->world.end_run(std::make_exception_ptr(
+      NotRecovered(std::string(what) + " is not so " + std::to_string(within.count()) + " ns after the last fault")));
+}
+
+FaultCounts Simulation::faults() const noexcept { return impl_->counts; }
+std::uint64_t Simulation::kills() const noexcept { return impl_->counts.kills; }
+std::uint64_t Simulation::stalls() const noexcept { return impl_->counts.stalls; }
+std::uint64_t Simulation::step_count() const noexcept { return impl_->world.step_count(); }
 std::uint64_t Simulation::seed() const noexcept { return impl_->options.seed; }
 platform::World& Simulation::world() noexcept { return impl_->world; }
 std::uint32_t Simulation::choose(std::uint32_t alternatives) {
@@ -202,6 +306,18 @@ std::uint64_t Simulation::decision_count() const noexcept { return impl_->world.
 const StopReport& Simulation::stop_report() const noexcept { return impl_->report; }
 std::size_t Simulation::processes_left() const noexcept { return impl_->processes_left; }
 std::size_t Simulation::timers_left() const noexcept { return impl_->timers_left; }
+
+Totals totals() noexcept {
+  Totals all;
+  all.runs = tally.runs;
+  all.steps = tally.steps;
+  all.faults = {.kills = tally.kills,
+                .stalls = tally.stalls,
+                .late_timers = tally.late_timers,
+                .refused_stacks = tally.refused_stacks,
+                .refused_processes = tally.refused_processes};
+  return all;
+}
 
 // -- many runs -------------------------------------------------------------------------------------------------------
 
@@ -231,9 +347,10 @@ struct Inside {
   static std::string trace(const std::vector<Noted>& all) {
     std::string text;
     for (const Noted& noted : all) {
-      text += "choice " + std::to_string(noted.deviation.choice) + ", " + std::to_string(noted.time / 1000) + " us: " +
-              noted.who + ": " + std::string(simulation::name_of(noted.choice)) + " " +
-              std::to_string(noted.deviation.chosen) + " of " + std::to_string(noted.alternatives) + "\n";
+      text += "choice " + std::to_string(noted.deviation.choice) + ", " + std::to_string(noted.time / 1000) +
+              " us: " + noted.who + ": " + std::string(simulation::name_of(noted.choice)) + " " +
+              std::to_string(noted.deviation.chosen) + " of " + std::to_string(noted.alternatives) +
+              (noted.fault.empty() ? "" : ": " + noted.fault) + "\n";
     }
     return text;
   }
@@ -244,15 +361,17 @@ namespace {
 void tell(const Failure& failure) {
   std::string list;
   for (const Deviation& deviation : failure.deviations) {
-    list += (list.empty() ? "{" : ", {") + std::to_string(deviation.choice) + ", " + std::to_string(deviation.chosen) + "}";
+    list +=
+        (list.empty() ? "{" : ", {") + std::to_string(deviation.choice) + ", " + std::to_string(deviation.chosen) + "}";
   }
-  std::fprintf(stderr, "simulation: %s\nsimulation: .deviations = {{%s}} replays it; these are\n%s", failure.what.c_str(),
-               list.c_str(), failure.trace.c_str());
+  std::fprintf(stderr, "simulation: %s\nsimulation: .deviations = {{%s}} replays it; these are\n%s",
+               failure.what.c_str(), list.c_str(), failure.trace.c_str());
 }
 
 }  // namespace
 
-void for_each_seed(std::uint64_t count, const std::function<void(Simulation&)>& body, const SimulationOptions& options) {
+void for_each_seed(std::uint64_t count, const std::function<void(Simulation&)>& body,
+                   const SimulationOptions& options) {
   std::uint64_t first = 0;
   if (const char* only = std::getenv("COPPICE_SEED")) {
     first = std::strtoull(only, nullptr, 10);
@@ -291,7 +410,9 @@ Failure shrink(const Failure& failure, const std::function<void(Simulation&)>& b
   Failure shortest = failure;
   SimulationOptions wanted = options;
   wanted.seed = failure.seed;
+  std::uint64_t runs = 0;
   const auto fails = [&](const std::vector<Deviation>& deviations) {
+    ++runs;
     wanted.deviations = deviations;
     auto found = Inside::run(wanted, body);
     if (found) shortest = std::move(*found);
@@ -303,6 +424,18 @@ Failure shrink(const Failure& failure, const std::function<void(Simulation&)>& b
     return shortest;
   }
   (void)simulation::fewest(shortest.deviations, runs_max - 1, fails);
+  // Nothing can be left out of these; but others may be fewer. With one or two, all can be tried.
+  constexpr std::size_t tried_all_max = 2;
+  if (shortest.deviations.size() < 2) return shortest;
+  wanted.deviations.reset();
+  simulation::DepthFirst search(static_cast<unsigned>(std::min(shortest.deviations.size() - 1, tried_all_max)));
+  const Decider decider = [&search](std::uint64_t, std::uint32_t alternatives, std::uint32_t policy) {
+    return search.decide(alternatives, policy);
+  };
+  do {
+    if (++runs > runs_max) break;
+    if (auto found = Inside::run(wanted, body, decider)) return *std::move(found);
+  } while (search.next());
   return shortest;
 }
 

@@ -36,10 +36,16 @@ inline coppice::RuntimeOptions with_hand_off(coppice::RuntimeOptions options) {
 }
 
 // COPPICE_STALLS=N: at N of 1000 steps of a simulation the worker stands still for a moment, with its timers.
-inline coppice::testing::Faults stalls() {
-  const char* text = std::getenv("COPPICE_STALLS");
-  const auto permille = text == nullptr ? 0 : static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
-  return {.stalls_permille = permille, .stall_max = std::chrono::microseconds(300)};
+// COPPICE_LATE=N: N of 1000 timers fire a moment later than they should.
+inline coppice::testing::Faults faults() {
+  const auto permille = [](const char* name) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? 0 : static_cast<std::uint32_t>(std::strtoul(text, nullptr, 10));
+  };
+  return {.stalls_permille = permille("COPPICE_STALLS"),
+          .stall_max = std::chrono::microseconds(300),
+          .late_timers_permille = permille("COPPICE_LATE"),
+          .late_max = std::chrono::microseconds(300)};
 }
 
 inline void on_threads(const std::function<void()>& body, const coppice::RuntimeOptions& options = {}) {
@@ -69,7 +75,7 @@ inline void in_simulation(const std::function<void()>& body, const coppice::Runt
       },
       {.schedulers = options.schedulers == 0 ? 3 : options.schedulers,
        .runtime = with_hand_off(options),
-       .faults = stalls()});
+       .faults = faults()});
 }
 
 // The same with one scheduler, where nobody else can help out.

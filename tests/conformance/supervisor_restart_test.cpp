@@ -155,6 +155,17 @@ TEST(SupervisorRestart, SV_041_and_SV_046_restarts_outside_the_window_are_forgot
   });
 }
 
+TEST(SupervisorRestart, SV_041_a_restart_of_just_the_window_ago_still_counts_in_simulation) {
+  behaviour::in_simulation([] {
+    trap_exit(true);
+    const Pid supervisor = start({idle(1)}, {.max_restarts = 1, .max_seconds = 5});
+    crash(supervisor, 1);
+    sleep_for(5s);
+    exit(pid_of(supervisor, 1), "boom"_atom);
+    EXPECT_EQ(exit_of(supervisor), ExitReason::shutdown());
+  });
+}
+
 // -- failing restarts -------------------------------------------------------------------------------------------------------
 
 BEHAVIOUR_TEST(SupervisorRestart, SV_047_a_failing_restart_is_tried_again_and_requests_are_served_in_between) {

@@ -102,7 +102,7 @@ TEST(Shrinking, leaves_the_choices_that_matter_and_they_replay) {
   const auto shortest = coppice::testing::shrink(*failure, body);
   EXPECT_EQ(shortest.what, "sold 2");
   ASSERT_FALSE(shortest.deviations.empty());
-  EXPECT_LT(shortest.deviations.size(), failure->deviations.size() / 4);
+  EXPECT_LE(shortest.deviations.size(), 2u) << failure->deviations.size();
   EXPECT_NE(shortest.trace.find("choice " + std::to_string(shortest.deviations.front().choice)), std::string::npos);
   Simulation again({.deviations = shortest.deviations});
   EXPECT_THROW(body(again), std::runtime_error);
@@ -124,13 +124,13 @@ TEST(Exploring, goes_through_all_schedules_of_a_program_that_is_right) {
                                 {.deviations_max = 1, .runs_max = 200'000, .simulation = {.schedulers = 2}});
   EXPECT_FALSE(explored.failure) << explored.failure->what;
   EXPECT_TRUE(explored.complete);
-  EXPECT_GT(explored.runs, 50u);
+  EXPECT_GT(explored.runs, 20u);
   std::printf("%llu runs\n", static_cast<unsigned long long>(explored.runs));
 }
 
 TEST(Exploring, tells_when_it_has_not_seen_all) {
-  const auto explored = coppice::testing::explore(
-      [](Simulation& simulation) { two_clerks(simulation, sell_well); }, {.deviations_max = 3, .runs_max = 10});
+  const auto explored = coppice::testing::explore([](Simulation& simulation) { two_clerks(simulation, sell_well); },
+                                                  {.deviations_max = 3, .runs_max = 10});
   EXPECT_EQ(explored.runs, 10u);
   EXPECT_FALSE(explored.complete);
 }

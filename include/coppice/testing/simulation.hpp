@@ -12,8 +12,9 @@
 // It runs the production code. The same seed gives the same run: decision_hash() of two runs is equal. A failure is
 // replayed by its seed: set COPPICE_SEED in the environment and for_each_seed runs that one alone.
 //
-// Processes are killed and workers stand still at moments that the seed chooses, on request (Faults). Invariants are asked
-// at every step (always). explore() goes through all schedules of a small program; shrink() finds the few choices that
+// Processes are killed, workers stand still, timers are late, stacks and processes run out at moments that the seed
+// chooses, on request (Faults). Invariants are asked at every step (always); that a system comes back when the faults have
+// stopped is a line (recovers). explore() goes through all schedules of a small program; shrink() finds the few choices that
 // make a run fail. For GoogleTest: testing/gtest.hpp.
 //
 // What the simulation cannot control (a thread of the program's own, a wait that nothing will ever end) ends the program
@@ -38,7 +39,7 @@ namespace coppice {
 inline namespace v1 {
 namespace testing {
 
-// A process that may be killed.
+// A process that may be killed, or refused something.
 struct Victim {
   Pid pid;
   std::string_view kind;  // class of a server, "Task", or empty
@@ -54,7 +55,29 @@ struct Faults {
   std::function<bool(const Victim&)> may_kill = {};  // none: everybody; the first process is never killed
   std::uint32_t stalls_permille = 0;   // at so many the worker stands still, with its timers
   std::chrono::nanoseconds stall_max = std::chrono::milliseconds(1);  // for at most this long
-  std::chrono::nanoseconds until = std::chrono::hours(24 * 365);      // none from this virtual time on
+  // Of 1000 timers (of send_after, of the timeout of a wait, of a server's inactivity) so many fire later than asked for, by at
+  // most late_max. read_timer and cancel_timer go on to tell what was asked for.
+  std::uint32_t late_timers_permille = 0;
+  std::chrono::nanoseconds late_max = std::chrono::milliseconds(1);
+  // At so many of 1000 times a process that has to wait gets no stack to leave to the others (it ends with :system_limit, as
+  // with RuntimeOptions::stacks_max), or one that starts a process gets none (spawn throws Exit(:system_limit), a start
+  // gives that error, as with processes_max). The first process is never refused.
+  std::uint32_t refused_stacks_permille = 0;
+  std::uint32_t refused_processes_permille = 0;
+  std::function<bool(const Victim&)> may_refuse = {};             // whom; none: everybody
+  std::chrono::nanoseconds until = std::chrono::hours(24 * 365);  // no fault from this virtual time on
+};
+
+// How many there were.
+struct FaultCounts {
+  std::uint64_t kills = 0;
+  std::uint64_t stalls = 0;
+  std::uint64_t late_timers = 0;
+  std::uint64_t refused_stacks = 0;
+  std::uint64_t refused_processes = 0;
+  [[nodiscard]] std::uint64_t all() const noexcept {
+    return kills + stalls + late_timers + refused_stacks + refused_processes;
+  }
 };
 
 // A choice that is made otherwise than the production code would make it: which one, counted from 0, and what is chosen.
@@ -76,6 +99,12 @@ struct SimulationOptions {
 
 // Thrown by Simulation::run when an invariant does not hold.
 class InvariantViolated : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Thrown by Simulation::run when what recovers() waits for has not come.
+class NotRecovered : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
@@ -111,9 +140,16 @@ class COPPICE_API Simulation {
   // must only look: at what the program shares, not at what a process is in the middle of changing. The run is then
   // forgotten without unwinding.
   [[nodiscard]] Always always(std::string what, std::function<bool()> holds);
-  // How many processes the faults have killed so far, and how often a worker stood still.
-  [[nodiscard]] std::uint64_t kills() const noexcept;
-  [[nodiscard]] std::uint64_t stalls() const noexcept;
+  // By a process of the run: from now on there are no faults, and within so much virtual time `works()` must be true; else
+  // run() throws NotRecovered there and then. `works` is asked by the calling process, again and again, until it is true.
+  // It may call servers: an exit of a call counts as no.
+  //   simulation.recovers("Ledger answers", 2s, [] { return Ledger::name.call(Ledger::Sum{}) >= 0; });
+  void recovers(std::string_view what, std::chrono::nanoseconds within, const std::function<bool()>& works);
+  // So far.
+  [[nodiscard]] FaultCounts faults() const noexcept;
+  [[nodiscard]] std::uint64_t kills() const noexcept;   // of them
+  [[nodiscard]] std::uint64_t stalls() const noexcept;  // of them
+  [[nodiscard]] std::uint64_t step_count() const noexcept;
 
   // Runs `body` as a simulated thread that is no process: for tests that make a Runtime in `world()` themselves.
   void run_thread(std::function<void()> body);
@@ -136,6 +172,14 @@ class COPPICE_API Simulation {
   explicit Simulation(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// What all calls of Simulation::run in this program have done so far, for the last line of a report.
+struct Totals {
+  std::uint64_t runs = 0;
+  std::uint64_t steps = 0;
+  FaultCounts faults = {};
+};
+[[nodiscard]] COPPICE_API Totals totals() noexcept;
 
 // A run that fails: `body` threw.
 struct Failure {
