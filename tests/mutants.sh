@@ -165,9 +165,13 @@ run() { # [NAME]
   mkdir -p "$work" "$root/build/reliability"
   check_originals "${1:-}"
   patches "${1:-}" | xargs -P "$jobs" -n 1 "$0" one "$build" || die 'some mutants could not be tried'
+  table "$(($(date +%s) - started))"
+}
+
+table() { # SECONDS
   figures=$root/build/reliability/mutants.txt
   printf '%-29s %8s  %s\n' mutant seeds 'caught by'
-  cat "$work"/*.result | awk -v figures="$figures" -v seconds="$(($(date +%s) - started))" '
+  cat "$work"/*.result | awk -v figures="$figures" -v seconds="$1" '
     { all++; if ($2 != "-") caught++; line[all] = $1 " " $2 " " $3 " " $4
       printf "%-29s %8s  %s\n", $1, $4 " of " $5, $2 == "-" ? "NOT CAUGHT" : $3 " (" $2 ", " $6 ($7 == "" ? "" : " " $7) ($8 == "" ? "" : " " $8) ")" }
     END {
