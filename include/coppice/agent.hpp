@@ -169,7 +169,7 @@ class AddedOperations<Address, Agent<T>> {
   static CallNode* make_request(F&& function) {
     using Function = std::remove_cvref_t<F>;
     static_assert(safe_message<R>, "a function may not return a pointer, string_view or span into the agent");
-    auto* node = make_node<Envelope<Function, R>>(std::move(function));
+    auto* node = make_node<Envelope<Function, R>>(std::forward<F>(function));
     node->table = &agent_call_table<T, Function, R, Kind>;
     node->reply_table = &reply_table<Function, R>;
     return node;

@@ -240,7 +240,7 @@ class COPPICE_API MachineCore {
   MachineCore() = default;
   // A copy of a machine (sys::get_state) is its state and its data: no event is copied.
   MachineCore(const MachineCore&) noexcept {}
-  MachineCore& operator=(const MachineCore&) noexcept { return *this; }
+  MachineCore& operator=(const MachineCore&) noexcept { return *this; }  // NOLINT(bugprone-unhandled-self-assignment)
   ~MachineCore();
 
   // Handles the event and then all that is queued inside, until the mailbox is next (SM-011).

@@ -87,12 +87,12 @@ void JobQueue::start(Fetched fetched) {
     unsaved_.push_back({fetched.job.id, decide(unknown, fetched.job, Worker<void>::backoff, wall_clock())});
     return save_soon();
   }
-  auto task = TaskSupervisor::async_nolink_with(std::chrono::seconds(5), tasks_name(options_->name, queue_.name),
+  const auto task = TaskSupervisor::async_nolink_with(std::chrono::seconds(5), tasks_name(options_->name, queue_.name),
                                                 PerformJob{type->perform, std::move(fetched.args), fetched.job});
   const Reference reference = task.reference();
   std::optional<Reference> timer;
   if (!type->timeout.is_infinite()) timer = send_after(self(), Overdue{reference}, type->timeout);
-  running_.emplace(reference, Running{std::move(task), std::move(fetched.job), type->backoff, timer, std::nullopt});
+  running_.emplace(reference, Running{task, std::move(fetched.job), type->backoff, timer, std::nullopt});
 }
 
 void JobQueue::handle_info(const TaskResult<JobResult>& result) {

@@ -118,7 +118,7 @@ std::string format_task(const Report& report, const InspectOptions& options) {
   text += describe_reason(ExitReason(field(report, "reason"_atom)), "stop");
   text += "\nFunction: " + to_string(field(report, "function"_atom));
   text += "\n    Args: " + inspect(field(report, "args"_atom), options);
-  if (label != Term()) text += "\nProcess Label: " + inspect(label, options);
+  if (!label.is_nil()) text += "\nProcess Label: " + inspect(label, options);
   return text;
 }
 
