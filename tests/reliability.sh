@@ -43,6 +43,20 @@ table() { # NAME, FILE
           for (i = 1; i <= rows; i++) print row[i]
         }' "$2"
       ;;
+    model)
+      awk "$functions"'
+        BEGIN { print "| program | executions | |\n|---|---|---|" }
+        {
+          name = $0
+          sub(/^[^ ]+ [^ ]+ [^ ]+ /, "", name)
+          printf "| %s | %s | %s%s |\n", name, grouped($1), $2, $3 == "some" ? ", not all" : ""
+          executions += $1
+          count[$2]++
+        }
+        END {
+          printf "| **all** | %s | %d accepted, %d rejected |\n", grouped(executions), count["accepted"], count["rejected"]
+        }' "$2"
+      ;;
     coverage)
       awk "$functions"'
         BEGIN { print "| layer | lines | executed | branches | taken |\n|---|---|---|---|---|" }

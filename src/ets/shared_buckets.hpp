@@ -26,7 +26,8 @@
 #include "ets/shared_tree.hpp"
 #include "platform/sanitizers.hpp"
 
-#if defined(__SSE2__) && !COPPICE_TSAN
+#if defined(__SSE2__) && !COPPICE_TSAN && !defined(COPPICE_ATOMICS)
+#define COPPICE_MATCHES_WITH_VECTORS 1
 #include <emmintrin.h>
 #endif
 
@@ -55,7 +56,7 @@ inline constexpr std::uint32_t bits_max = 6;   // of a segment
 // where that is not what is looked for the search goes on without it. With vectors it takes a third of the instructions;
 // their loads are not atomic ones, which a hint can do without.
 [[nodiscard]] inline Slot* match_in(const Bucket& bucket, Link tag) noexcept {
-#if defined(__SSE2__) && !COPPICE_TSAN
+#ifdef COPPICE_MATCHES_WITH_VECTORS
   const auto* lines = reinterpret_cast<const __m128i*>(&bucket);
   const __m128i tags = _mm_set1_epi64x(static_cast<long long>(tag));
   const auto equal = [&](int i) {  // of two links, by the sign of the upper 16 bits compared
@@ -67,7 +68,7 @@ inline constexpr std::uint32_t bits_max = 6;   // of a segment
 #else
   Slot* hit = nullptr;
   for (Slot& slot : const_cast<Bucket&>(bucket).slots) {
-    if (((load(slot) ^ tag) >> tag_shift) == 0) hit = &slot;
+    if (((slot.load(std::memory_order_relaxed) ^ tag) >> tag_shift) == 0) hit = &slot;
   }
   return hit;
 #endif

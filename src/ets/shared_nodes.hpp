@@ -33,6 +33,8 @@
 
 #include <coppice/shared_object.hpp>
 
+#include "base/atomic.hpp"
+
 namespace coppice::otp {
 
 using detail::FunctionRef;
@@ -40,7 +42,7 @@ using detail::Probe;
 using detail::SharedObject;
 
 using Link = std::uintptr_t;
-using Slot = std::atomic<Link>;
+using Slot = base::Atomic<Link>;
 static_assert(sizeof(Slot) == sizeof(Link) && Slot::is_always_lock_free && sizeof(Link) == 8);
 
 inline constexpr Link no_link = 0;
@@ -83,7 +85,7 @@ static_assert(sizeof(Segment) == 64);
 
 struct Directory {
   const std::uint64_t depth;  // it has 2^depth entries, at least 16
-  mutable std::atomic<std::uint64_t> segments{0};  // to which they lead
+  mutable base::Atomic<std::uint64_t> segments{0};  // to which they lead
   [[nodiscard]] Slot* entries() const noexcept { return reinterpret_cast<Slot*>(const_cast<Directory*>(this) + 1); }
   [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << depth; }
   [[nodiscard]] std::size_t index(std::uint64_t hash) const noexcept { return hash >> (64 - depth); }
@@ -98,7 +100,7 @@ struct Pending {
   Link before;
   Link after;            // written by its writer as long as it is not committed, and not read by others
   const Pending* first;
-  mutable std::atomic<bool> committed{false};
+  mutable base::Atomic<bool> committed{false};
 };
 
 struct Page {

@@ -11,7 +11,7 @@ namespace coppice::otp {
 namespace {
 
 constexpr std::uint32_t patience = 32;  // writers that find nothing to free, before one tries to advance the epoch
-void add(std::atomic<std::size_t>& sum, std::ptrdiff_t change) noexcept {
+void add(base::Atomic<std::size_t>& sum, std::ptrdiff_t change) noexcept {
   sum.store(sum.load(std::memory_order_relaxed) + static_cast<std::size_t>(change), std::memory_order_relaxed);
 }
 

@@ -48,6 +48,7 @@
 
 #include <coppice/shared_object.hpp>
 
+#include "base/atomic.hpp"
 #include "ets/epochs.hpp"
 #include "ets/shared_buckets.hpp"
 #include "ets/shared_pages.hpp"
@@ -56,6 +57,7 @@
 namespace coppice::otp {
 
 using detail::ObjectRef;
+using Latch = platform::BasicLatch<base::Atomic, base::is_modelled ? 1 : 64>;
 
 class SharedStore {
  public:
@@ -95,7 +97,7 @@ class SharedStore {
   // all foreign threads.
   class alignas(64) RetiredQueue {
    public:
-    platform::Latch latch;
+    Latch latch;
     std::uint32_t waited = 0;  // how often nothing could be freed
     void make_room(std::size_t more);
     void push(const Retired& retired) noexcept {
@@ -116,10 +118,10 @@ class SharedStore {
   };
   // Written under its latch; the sums are read by anybody. One line: it goes from writer to writer.
   struct alignas(64) Stripe {
-    platform::Latch latch;
+    Latch latch;
     std::uint64_t sequence = 0;
-    std::atomic<std::size_t> size{0};       // modulo its range: what one stripe adds another may take away
-    std::atomic<std::size_t> bytes{0};
+    base::Atomic<std::size_t> size{0};       // modulo its range: what one stripe adds another may take away
+    base::Atomic<std::size_t> bytes{0};
   };
 
   class Over;
@@ -138,7 +140,7 @@ class SharedStore {
   // Read by all, and but for the root written rarely.
   const std::shared_ptr<Epochs> epochs_;
   const bool by_key_;
-  std::atomic<std::uint32_t> snapshots_{0};
+  base::Atomic<std::uint32_t> snapshots_{0};
   Slot root_{no_link};            // by hash: a directory, always
   std::uint64_t generation_ = 1;  // read under a lock, written under all
   const std::unique_ptr<Stripe[]> stripes_;

@@ -207,12 +207,7 @@ void Server::run(Process& process) {
       case ServerLoop::Step::idle: {
         if (loop_.wake_at() != platform::never) runtime::arm_wake_timer(process, loop_.wake_at());
         runtime::this_worker()->note_idle(process);
-        std::uint64_t word = process.head.load(std::memory_order_relaxed);
-        if ((word & runtime::head::pointer_bits) == 0 &&
-            process.head.compare_exchange_strong(word, word | runtime::head::waiting, std::memory_order_acq_rel,
-                                                 std::memory_order_relaxed)) {
-          return;  // not ours any more
-        }
+        if (runtime::head::wait_if_empty(process, runtime::head::waiting)) return;  // not ours any more
         break;
       }
     }

@@ -23,7 +23,9 @@ inline void pause() noexcept {
 #endif
 }
 
-class Latch {
+// `Atomic` and the number of looks are parameters for the model checker's sake (tests/model/tables_test.cpp).
+template <template <class> class Atomic, int looks_before_sleep>
+class BasicLatch {
  public:
   void lock() noexcept {
     if (!try_lock()) wait();
@@ -40,11 +42,20 @@ class Latch {
   static constexpr std::uint32_t free = 0;
   static constexpr std::uint32_t held = 1;
   static constexpr std::uint32_t waited_for = 2;
-  static constexpr int looks_before_sleep = 64;
 
-  void wait() noexcept;
+  [[gnu::noinline]] void wait() noexcept {
+    for (int look = 0; look < looks_before_sleep; ++look) {
+      if (state_.load(std::memory_order_relaxed) == free && try_lock()) return;
+      pause();
+    }
+    while (state_.exchange(waited_for, std::memory_order_acquire) != free) {
+      state_.wait(waited_for, std::memory_order_relaxed);
+    }
+  }
 
-  std::atomic<std::uint32_t> state_{free};
+  Atomic<std::uint32_t> state_{free};
 };
+
+using Latch = BasicLatch<std::atomic, 64>;
 
 }  // namespace coppice::platform

@@ -18,7 +18,7 @@ namespace {
 std::atomic<std::uint32_t> creations{1};
 Reporter the_reporter;
 
-unsigned worker_count(platform::World& world, unsigned asked) {
+unsigned workers_for(platform::World& world, unsigned asked) {
   const unsigned count = asked == 0 ? world.hardware_threads() : asked;
   return std::clamp(count, 1u, 64u);  // the idle mask is one word
 }
@@ -33,12 +33,12 @@ Core::Core(platform::World& world, const RuntimeOptions& options)
       options_(options),
       creation_(creations.fetch_add(1, std::memory_order_relaxed)),
       start_time_(world.now()),
-      table_(options.processes_max, worker_count(world, options.schedulers)),
-      live_(worker_count(world, options.schedulers)),
+      table_(options.processes_max, workers_for(world, options.schedulers)),
+      live_(workers_for(world, options.schedulers)),
       names_(creation_),
       stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}),
       watch_(*this) {
-  const unsigned count = worker_count(world, options.schedulers);
+  const unsigned count = workers_for(world, options.schedulers);
   for (unsigned i = 0; i < count; ++i) shards_.push_back(std::make_unique<TimerShard>(*this, i, start_time_));
   for (unsigned i = 0; i < count; ++i) workers_.push_back(std::make_unique<Worker>(*this, i));
   blocking_ = std::make_unique<BlockingPool>(*this, options.blocking_threads_max);
@@ -123,31 +123,13 @@ void Core::schedule(Process& process, Worker* here) {
   spill(process);
 }
 
-void Core::spill(Process& process) {
+// Not inlined: else schedule() would save registers for it on its way to the queues of a worker.
+[[gnu::noinline]] void Core::spill(Process& process) {
   overflow_.push(&process);
-  if (idle_mask().load(std::memory_order_seq_cst) != 0) wake_one();
+  watch_.wake_one();
 }
 
-// Claims one sleeper by clearing its bit, so that two wakers never wake the same one.
-void Core::wake_one() {
-  std::uint64_t mask = idle_mask().load(std::memory_order_seq_cst);
-  while (mask != 0) {
-    const std::uint64_t bit = mask & (~mask + 1);
-    if ((idle_mask().fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) {
-      world_.unpark(workers_[static_cast<std::size_t>(__builtin_ctzll(bit))]->parker());
-      return;
-    }
-    mask = idle_mask().load(std::memory_order_seq_cst);
-  }
-}
-
-void Core::wake(Worker& worker) {
-  const std::uint64_t bit = std::uint64_t{1} << worker.id();
-  if ((idle_mask().load(std::memory_order_seq_cst) & bit) == 0) return;
-  if ((idle_mask().fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0) world_.unpark(worker.parker());
-}
-
-void Core::timer_moved_forward(std::uint32_t shard) { wake(*workers_[shard]); }
+void Core::timer_moved_forward(std::uint32_t shard) { watch_.wake(shard); }
 
 // -- reports
 

@@ -94,15 +94,14 @@ class Core : public std::enable_shared_from_this<Core> {
   void schedule(Process& process);
   // The same by a caller that knows which of our workers it runs on; null if on none.
   void schedule(Process& process, Worker* here);
-  // Wakes one sleeping worker, if there is one, because something was queued for all.
-  void wake_one();
-  void wake(Worker& worker);
   void timer_moved_forward(std::uint32_t shard);
   [[nodiscard]] OverflowQueue& overflow() noexcept { return overflow_; }
   // Queues it where every worker looks: what a full ring spills, and what foreign threads start.
   void spill(Process& process);
   [[nodiscard]] Watch& watch() noexcept { return watch_; }
-  [[nodiscard]] std::atomic<std::uint64_t>& idle_mask() noexcept { return watch_.idle_mask(); }
+  // -- what the watch asks of its host
+  [[nodiscard]] std::size_t worker_count() const noexcept { return workers_.size(); }
+  void unpark(std::uint32_t worker) { world_.unpark(workers_[worker]->parker()); }
   [[nodiscard]] bool stopping_workers() const noexcept { return stop_workers_.load(std::memory_order_acquire); }
 
   // -- calls

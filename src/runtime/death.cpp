@@ -75,15 +75,14 @@ void answer_chain(Core& core, const Pid& pid, Signal* oldest, const ExitReason& 
 }
 
 // Step 6.
-void empty_mailbox(Process& process, std::uint64_t last_word, const ExitReason& reason) {
+void empty_mailbox(Process& process, Signal* last, const ExitReason& reason) {
   Body& body = *process.body;
   Core& core = *body.core;
   while (Signal* message = take_first(process)) discard(message, reason);
-  Signal* newest = head::signal(last_word);
-  if (body.unhandled != nullptr || newest != nullptr) {
+  if (body.unhandled != nullptr || last != nullptr) {
     const ExitReason noproc = ExitReason::noproc();
     answer_chain(core, body.pid, std::exchange(body.unhandled, nullptr), noproc);
-    answer_chain(core, body.pid, oldest_first(newest), noproc);
+    answer_chain(core, body.pid, oldest_first(last), noproc);
   }
   if (body.reply != nullptr) core.dispose_of_reply(std::exchange(body.reply, nullptr));
 }
@@ -100,12 +99,11 @@ void die_as(Process& process, const ExitReason& reason, bool abandoned) noexcept
   free_name(process);
   leave_annexes(process);
   disarm_own_timer(process);
-  const std::uint64_t word =
-      process.head.exchange(head::tag_of(pid.number) | head::dead, std::memory_order_seq_cst);
+  Signal* const last = head::end<Signal>(process, head::tag_of(pid.number));
   cancel_timers_to(process);
   Sight& sight = core.table().sight(process);
   if (sight.callee.load(std::memory_order_relaxed) != 0) sight.callee.store(0, std::memory_order_release);
-  empty_mailbox(process, word, reason);
+  empty_mailbox(process, last, reason);
   announce_death(process, reason);
   while (body.orphans != nullptr) {
     auto* node = static_cast<detail::CallNode*>(body.orphans);

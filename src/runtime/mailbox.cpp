@@ -23,22 +23,12 @@ Worker* worker_in(Core& core) noexcept {
 // Steps 1 to 4 of the header, through the head. `word` was loaded, and the serial compared after it.
 bool push_through_head(Core& core, Worker* here, Process& process, std::uint64_t word, std::uint64_t tag, Signal* signal,
                        bool is_message) {
-  for (;;) {
-    if ((word & head::dead) != 0 || (word & head::tag_bits) != tag) return false;
-    const bool keeps_waiting = is_message && (word & head::call_wait) != 0;
-    signal->next = head::signal(word);
-    const std::uint64_t bits = keeps_waiting ? word & head::state_bits : 0;
-    const std::uint64_t pushed = tag | reinterpret_cast<std::uint64_t>(signal) | bits;
-    if (process.head.compare_exchange_weak(word, pushed, std::memory_order_acq_rel, std::memory_order_acquire)) {
-      if ((word & head::waiting) != 0 && !keeps_waiting) core.schedule(process, here);
-      return true;
-    }
-  }
+  return head::push(process, word, tag, signal, is_message, [&] { core.schedule(process, here); });
 }
 
 bool push_to_line(Core& core, Process& process, std::uint64_t number, Signal* signal, bool is_message) {
-  const std::uint64_t word = process.head.load(std::memory_order_acquire);
-  if (process.serial.load(std::memory_order_acquire) != number) return false;
+  std::uint64_t word;
+  if (!head::look(process, number, word)) return false;
   return push_through_head(core, worker_in(core), process, word, head::tag_of(number), signal, is_message);
 }
 
@@ -72,24 +62,15 @@ inline bool try_take_at_once(Process& process, Signal* message) {
   return true;
 }
 
-// By the owner: through the head all the same.
-void push_to_own_head(Process& process, Signal* message) {
-  std::uint64_t word = process.head.load(std::memory_order_relaxed);
-  do {
-    message->next = head::signal(word);
-  } while (!process.head.compare_exchange_weak(word, (word & head::tag_bits) | reinterpret_cast<std::uint64_t>(message),
-                                               std::memory_order_release, std::memory_order_relaxed));
-}
-
 // An ordinary message to a mailbox without a capacity. False if the receiver is gone.
 inline bool push_ordinary(Core& core, Worker* here, Process& process, std::uint64_t number, Signal* message) {
-  std::uint64_t word = process.head.load(std::memory_order_acquire);
-  if (process.serial.load(std::memory_order_acquire) != number) return false;
+  std::uint64_t word;
+  if (!head::look(process, number, word)) return false;
   const std::uint64_t tag = head::tag_of(number);
   if (word == (tag | head::waiting)) {
-    if (process.head.compare_exchange_strong(word, tag, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    if (head::claim(process, word, tag)) {
       if (!try_take_at_once(process, message)) [[unlikely]] {
-        push_to_own_head(process, message);
+        head::push_own(process, message);
         if (at_rest(process)) prefetch_rest(core, process);
       }
       if (here != nullptr && process.stack == nullptr) {
@@ -132,17 +113,15 @@ bool push(Core& core, const Pid& to, Signal* signal) {
 
 Process* claim_waiting(Core& core, const Pid& pid) noexcept {
   Process& process = core.table().line(pid);
-  std::uint64_t word = process.head.load(std::memory_order_acquire);
-  if (process.serial.load(std::memory_order_acquire) != pid.number) return nullptr;
+  std::uint64_t word;
+  if (!head::look(process, pid.number, word)) return nullptr;
   const std::uint64_t tag = head::tag_of(pid.number);
   if (word != (tag | head::waiting) || is_bounded(process.flags.load(std::memory_order_relaxed))) return nullptr;
-  const bool claimed =
-      process.head.compare_exchange_strong(word, tag, std::memory_order_acq_rel, std::memory_order_relaxed);
-  return claimed ? &process : nullptr;
+  return head::claim(process, word, tag) ? &process : nullptr;
 }
 
 void take_at_once(Process& process, Signal* message) {
-  if (!try_take_at_once(process, message)) [[unlikely]] push_to_own_head(process, message);
+  if (!try_take_at_once(process, message)) [[unlikely]] head::push_own(process, message);
 }
 
 bool takes_room(const Signal* message) {
@@ -212,10 +191,9 @@ bool intake_news(Process& process) {
   Body& body = *process.body;
   if (body.leaving != Leave::no) return false;
   report_mark_if_due(process);
-  std::uint64_t word = process.head.load(std::memory_order_relaxed);
+  const std::uint64_t word = process.head.load(std::memory_order_relaxed);
   if ((word & head::pointer_bits) == 0) return false;
-  word = process.head.exchange(word & head::tag_bits, std::memory_order_acq_rel);
-  Signal* const newest = head::signal(word);
+  Signal* const newest = head::take<Signal>(process, word & head::tag_bits);
   Signal* oldest = nullptr;
   std::uint32_t count = 0;
   bool only_messages = !is_bounded(process.flags.load(std::memory_order_relaxed));

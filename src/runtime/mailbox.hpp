@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The mailbox: how a signal gets into a process (any thread) and how the process takes it in (its owner).
+// The mailbox: how a signal gets into a process (any thread) and how the process takes it in (its owner). What is done to
+// the head word itself, with its memory orders, stands in head.hpp.
 //
 // Push, by any thread
 //   1. load head (acquire); if it says dead, or the line's serial is not the pid's, the receiver is gone.

@@ -116,11 +116,7 @@ namespace {
 
 // Does some worker look for work? Then the answer comes sooner than the caller would have fallen asleep and been woken. A
 // worker that must be woken is put by the system where its waker is about to sleep, and would wait for one that spins.
-bool somebody_is_awake(Core& core) noexcept {
-  const std::size_t count = core.workers().size();
-  const std::uint64_t all = count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-  return core.idle_mask().load(std::memory_order_relaxed) != all;
-}
+bool somebody_is_awake(Core& core) noexcept { return !core.watch().all_sleep(); }
 
 void spin_for(Core& core, const std::atomic<bool>& done) noexcept {
   constexpr platform::Nanoseconds spin_max = 20'000;

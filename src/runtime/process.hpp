@@ -13,17 +13,7 @@
 // `body` of an idle server may stand for what is left of it while it rests: see rest.hpp. Its turn begins with waking it,
 // so only who takes an idle process otherwise than by scheduling it has to know.
 //
-// The head word
-//   bits 63..48  tag: the low 16 bits of the slot's use count. Guards a compare-and-swap against the slot's next tenant.
-//   bits 47..3   the newest signal that has not been taken in, or 0.
-//   bit 2        dead: nothing may be pushed any more.
-//   bit 1        call wait: ordinary messages do not wake it, everything else does. Only together with bit 0.
-//   bit 0        waiting: nobody runs it. The one who clears this bit must schedule it.
-//
-//   running       tag | 0 or signal
-//   waiting       tag | waiting            (a server that is idle, or a process that holds a stack in a wait)
-//   call wait     tag | waiting | call wait | 0 or newest message
-//   dead          tag | dead
+// The head word has its own header, head.hpp.
 #pragma once
 
 #include <atomic>
@@ -47,6 +37,8 @@
 #include "base/timer_wheel.hpp"
 #include "platform/stack_pool.hpp"
 #include "platform/world.hpp"
+#include "runtime/head.hpp"
+#include "runtime/timer_shard.hpp"
 
 namespace coppice::runtime {
 
@@ -62,16 +54,7 @@ struct Rest;
 struct Tie;
 
 namespace head {
-inline constexpr std::uint64_t waiting = 1;
-inline constexpr std::uint64_t call_wait = 2;
-inline constexpr std::uint64_t dead = 4;
-inline constexpr std::uint64_t state_bits = 7;
-inline constexpr unsigned tag_shift = 48;
-inline constexpr std::uint64_t pointer_bits = ((std::uint64_t{1} << tag_shift) - 1) & ~state_bits;
-inline constexpr std::uint64_t tag_bits = ~((std::uint64_t{1} << tag_shift) - 1);
-
-inline Signal* signal(std::uint64_t word) noexcept { return reinterpret_cast<Signal*>(word & pointer_bits); }
-inline std::uint64_t tag_of(std::uint64_t number) noexcept { return (number >> Pid::slot_bits) << tag_shift; }
+[[nodiscard]] inline Signal* signal(std::uint64_t word) noexcept { return signal_in<Signal>(word); }
 }  // namespace head
 
 // The stack that a process keeps while it waits in mid-function. Written, and followed, by whoever owns the process;
@@ -226,12 +209,6 @@ struct AliasMessage : Signal {
 struct InspectNode : detail::CallNode {
   void (*inspect)(Process&, void*) = nullptr;
   std::shared_ptr<void> argument;
-};
-
-// What stands in a timer shard's wheel: a process's own timer, or a message to be sent.
-struct ShardTimer : base::TimerNode {
-  explicit ShardTimer(bool wake) noexcept : is_wake(wake) {}
-  const bool is_wake;
 };
 
 // One timer of the process itself: the deadline of its wait or its inactivity timeout. The wheel's side runs under the

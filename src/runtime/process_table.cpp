@@ -116,9 +116,7 @@ Process* ProcessTable::allocate(std::uint32_t worker) noexcept {
   badge.group_leader.store(0, std::memory_order_relaxed);
   if (use != 1) sights_[process - lines_].clear();
   const std::uint64_t number = (use << Pid::slot_bits) | static_cast<std::uint64_t>(process - lines_);
-  // The serial before the head: who reads the new head (acquire) reads the new serial as well.
-  process->serial.store(number, std::memory_order_relaxed);
-  process->head.store(head::tag_of(number), std::memory_order_release);
+  head::open(*process, number);
   return process;
 }
 
@@ -151,7 +149,7 @@ void ProcessTable::free(Process& process, std::uint32_t worker) noexcept {
   COPPICE_INVARIANT((process.head.load(std::memory_order_relaxed) & head::dead) != 0,
                     "a process slot was freed whose process is not dead");
   process.uses = process.serial.load(std::memory_order_relaxed) >> Pid::slot_bits;
-  process.serial.store(0, std::memory_order_release);
+  head::close(process);
   if (worker < of_workers_.size()) {
     Magazines& mine = of_workers_[worker];
     put(mine, process);

@@ -18,17 +18,13 @@ Rest& rest_of(const Process& process) noexcept {
 // Steps 1 to 3 of the header.
 void put_to_rest(Core& core, Process& process, std::uint64_t number) {
   if (process.serial.load(std::memory_order_acquire) != number) return;
-  const std::uint64_t running = head::tag_of(number);
-  std::uint64_t word = running | head::waiting;
-  if (!process.head.compare_exchange_strong(word, running, std::memory_order_acq_rel, std::memory_order_relaxed)) return;
+  const std::uint64_t tag = head::tag_of(number);
+  std::uint64_t word;
+  if (!head::claim(process, word, tag)) return;
   if (process.stack == nullptr && !at_rest(process)) {
     if (Rest* rest = process.body->go_to_rest(process)) process.body = marked(rest);
   }
-  word = running;
-  if (process.head.compare_exchange_strong(word, running | head::waiting, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed)) {
-    return;  // not ours any more
-  }
+  if (head::wait(process, tag)) return;  // not ours any more
   core.schedule(process);
 }
 

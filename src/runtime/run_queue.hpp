@@ -27,7 +27,7 @@
 
 namespace coppice::runtime {
 
-// The atomics of the ring and the inbox are parameters for the model checker's sake (tests/model).
+// The atomics and the mutex are parameters for the model checker's sake (tests/model).
 template <class Process, template <class> class Atomic, std::uint32_t places>
 class BasicRunRing {
  public:
@@ -141,11 +141,8 @@ class BasicInbox {
   Atomic<Process*> newest_{nullptr};
 };
 
-using RunRing = BasicRunRing<Process, std::atomic, 1024>;
-using ProcessList = BasicProcessList<Process>;
-using Inbox = BasicInbox<Process, std::atomic>;
-
-class OverflowQueue {
+template <class Process, template <class> class Atomic, class Mutex>
+class BasicOverflowQueue {
  public:
   void push(Process* process) {
     const std::lock_guard lock(mutex_);
@@ -162,9 +159,14 @@ class OverflowQueue {
   [[nodiscard]] bool empty() const noexcept { return size_.load(std::memory_order_seq_cst) == 0; }
 
  private:
-  std::mutex mutex_;
-  ProcessList list_;
-  std::atomic<std::size_t> size_{0};
+  Mutex mutex_;
+  BasicProcessList<Process> list_;
+  Atomic<std::size_t> size_{0};
 };
+
+using RunRing = BasicRunRing<Process, std::atomic, 1024>;
+using ProcessList = BasicProcessList<Process>;
+using Inbox = BasicInbox<Process, std::atomic>;
+using OverflowQueue = BasicOverflowQueue<Process, std::atomic, std::mutex>;
 
 }  // namespace coppice::runtime

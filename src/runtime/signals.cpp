@@ -307,7 +307,7 @@ void act(Process& process, Signal* signal) {
     }
     case SignalKind::reply: take_reply(process, static_cast<detail::CallNode*>(signal)); return;
     case SignalKind::wake:
-      (void)process.body->extension().timer->queued.exchange(false, std::memory_order_acq_rel);  // see timers.hpp
+      TimerShard::note_taken(*process.body->extension().timer);
       return;
     case SignalKind::inspect: {
       auto* node = static_cast<InspectNode*>(signal);

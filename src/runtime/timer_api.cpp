@@ -25,11 +25,6 @@ Milliseconds left_until(runtime::Core& core, const std::optional<std::uint64_t>&
   return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(left));
 }
 
-bool still_lives(const runtime::Process& line, const Pid& pid) {
-  return line.serial.load(std::memory_order_acquire) == pid.number &&
-         (line.head.load(std::memory_order_seq_cst) & runtime::head::dead) == 0;
-}
-
 [[noreturn]] void refuse(detail::Signal* message, const char* text) {
   message->table->destroy(message);
   detail::throw_badarg(text);
@@ -65,7 +60,7 @@ void start_timer(const Reference& timer, const Pid& to, std::string_view name, S
   if (name.empty()) {
     if (to && !core->is_local(to)) refuse(message, "send_after takes no pid of another node");
     runtime::Process& line = core->table().line(to);
-    if (!core->is_local(to) || !still_lives(line, to)) {  // PR-096
+    if (!core->is_local(to) || !runtime::head::still_lives(line, to.number)) {  // PR-096
       message->table->destroy(message);
       return;
     }
@@ -80,7 +75,9 @@ void start_timer(const Reference& timer, const Pid& to, std::string_view name, S
   entry->message = message;
   shard_of(*core, timer)->start(entry, deadline, core->world().timer_lateness());
   // It may have died before it could know of this timer; see death.cpp.
-  if (name.empty() && !still_lives(core->table().line(to), to)) (void)shard_of(*core, timer)->cancel(timer.id());
+  if (name.empty() && !runtime::head::still_lives(core->table().line(to), to.number)) {
+    (void)shard_of(*core, timer)->cancel(timer.id());
+  }
 }
 
 }  // namespace detail

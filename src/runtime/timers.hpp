@@ -18,8 +18,8 @@
 // timer (and then may free it) never frees one that is being pushed.
 //
 // A wake timer is re-armed lazily. A process whose timer is armed, in the shard of the worker it is on, for a time no later
-// than its new deadline leaves it as it is: it is woken too early, finds that its deadline is still to come, and arms the timer then. So whoever waits with the
-// same timeout again and again touches the wheel once a timeout. The owner reads `armed_until` without the lock. What it
+// than its new deadline leaves it as it is: it is woken too early, finds that its deadline is still to come, and arms the
+// timer then. So whoever waits with the same timeout again and again touches the wheel once a timeout. The owner reads `armed_until` without the lock. What it
 // reads may be old in one case: the timer is being fired. Then either (1) firing has found `queued` false and pushes the
 // wake signal, which ends the wait that is about to begin; or (2) it has found `queued` true, that is an earlier wake
 // signal which the process has not taken in: taking it in exchanges `queued` (acquire), reads what firing wrote there
@@ -29,13 +29,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "base/intrusive_table.hpp"
-#include "base/timer_wheel.hpp"
 #include "platform/latch.hpp"
 #include "runtime/process.hpp"
+#include "runtime/timer_shard.hpp"
 
 namespace coppice::runtime {
 
@@ -66,39 +64,27 @@ struct TimersTo : detail::Pooled {
 inline std::uint64_t table_key(const MessageTimer& timer) noexcept { return timer.id; }
 inline std::uint64_t table_key(const TimersTo& target) noexcept { return target.number; }
 
-class TimerShard {
+struct TimerParts {
+  using Host = Core;
+  using Shard = TimerShard;
+  using WakeTimer = runtime::WakeTimer;
+  using MessageTimer = runtime::MessageTimer;
+  using TimersTo = runtime::TimersTo;
+  using Mutex = platform::Latch;
+  template <class T>
+  using Atomic = std::atomic<T>;
+  static void push_wake(Core& core, WakeTimer& timer);
+  static void deliver(Core& core, MessageTimer* timer);
+  static void destroy(MessageTimer* timer) noexcept;
+  static void moved_forward(Core& core, std::uint32_t shard);
+  static std::uint64_t lateness(Core& core);
+  static void fetch_message(const MessageTimer& timer) noexcept { __builtin_prefetch(timer.message, 1); }
+};
+extern template class BasicTimerShard<TimerParts>;
+
+class TimerShard final : public BasicTimerShard<TimerParts> {
  public:
-  TimerShard(Core& core, std::uint32_t index, std::uint64_t now);
-  ~TimerShard();
-
-  // -- the process's own timer: by its owner
-  void arm(WakeTimer& timer, std::uint64_t deadline);
-  static void disarm(WakeTimer& timer);
-
-  // -- message timers: any thread
-  void start(MessageTimer* timer, std::uint64_t deadline, std::uint64_t lateness);
-  [[nodiscard]] std::optional<std::uint64_t> cancel(std::uint64_t id);  // its deadline
-  [[nodiscard]] std::optional<std::uint64_t> read(std::uint64_t id);    // the same
-  void cancel_all_to(std::uint64_t number);
-  [[nodiscard]] std::size_t message_timer_count();
-
-  // -- the worker, or the watchdog in its place
-  [[nodiscard]] std::uint64_t next_deadline() const noexcept { return next_.load(std::memory_order_seq_cst); }
-  void fire(std::uint64_t now);
-
- private:
-  void note_deadline();
-  void fetch_due(const base::TimerNode* due) const noexcept;
-  void note_target(MessageTimer& timer);
-  void forget_target(MessageTimer& timer) noexcept;
-
-  Core& core_;
-  const std::uint32_t index_;
-  platform::Latch latch_;
-  base::TimerWheel wheel_;
-  base::IntrusiveTable<MessageTimer, &MessageTimer::next_by_id> by_id_;
-  base::IntrusiveTable<TimersTo, &TimersTo::next_target> by_target_;
-  std::atomic<std::uint64_t> next_{base::TimerWheel::never};  // a lower bound of the earliest deadline
+  using BasicTimerShard::BasicTimerShard;
 };
 
 }  // namespace coppice::runtime

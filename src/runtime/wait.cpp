@@ -15,8 +15,7 @@ namespace {
 bool timer_is_set(const Process& process, platform::Nanoseconds deadline) {
   const Extension* extension = process.body->extension_.get();
   return extension != nullptr && extension->timer != nullptr &&
-         extension->timer->armed_until.load(std::memory_order_relaxed) <= deadline &&
-         extension->timer->shard == &this_worker()->timers();
+         TimerShard::is_set(*extension->timer, deadline) && extension->timer->shard == &this_worker()->timers();
 }
 
 }  // namespace

@@ -40,43 +40,126 @@
 //     looked, and A queues nothing else after it.
 //   - A saw a number that an appointer was about to take back. The appointer goes on until it has woken somebody or sees no
 //     bit set: the second case, or the first.
-// So a process that others could run waits for a look, and an idle runtime sleeps without deadlines.
+// So a process that others could run waits for a look, and an idle runtime sleeps without deadlines. The model checker finds
+// that only case, and accepts the rest (tests/model/watch_test.cpp).
 #pragma once
 
 #include <atomic>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 
 namespace coppice::runtime {
 
-class Core;
-
-class Watch {
+// `Host` has worker_count() and unpark(worker). It and the atomics are parameters for the model checker's sake: see
+// tests/model/watch_test.cpp, which runs this source with the ring, the inbox and the overflow queue.
+template <class Host, template <class> class Atomic>
+class BasicWatch {
  public:
-  explicit Watch(Core& core) noexcept : core_(core) {}
-
-  [[nodiscard]] std::atomic<std::uint64_t>& idle_mask() noexcept { return idle_mask_; }
+  explicit BasicWatch(Host& host) noexcept : host_(host) {}
 
   // Step 2 of a pusher.
   void call() {
     if (idle_mask_.load(std::memory_order_seq_cst) != 0 && watcher_.load(std::memory_order_seq_cst) == 0) appoint();
   }
-  // Steps 1 of a worker without work: is it the watcher now?
-  [[nodiscard]] bool take_role(std::uint32_t worker) noexcept;
-  void give_up(std::uint32_t worker) noexcept;
+
+  // -- a worker without work
+  // Step 1: is it the watcher now?
+  [[nodiscard]] bool take_role(std::uint32_t worker) noexcept {
+    if (!others_are_busy(worker)) {
+      give_up(worker);
+      return false;
+    }
+    std::uint32_t nobody = 0;
+    return watcher_.compare_exchange_strong(nobody, worker + 1, std::memory_order_seq_cst) || nobody == worker + 1;
+  }
+  void give_up(std::uint32_t worker) noexcept {
+    std::uint32_t expected = worker + 1;
+    if (watcher_.load(std::memory_order_seq_cst) == expected) {
+      watcher_.compare_exchange_strong(expected, 0, std::memory_order_seq_cst);
+    }
+  }
   // It goes on to run something.
-  void hand_over(std::uint32_t worker);
+  void hand_over(std::uint32_t worker) {
+    give_up(worker);
+    call();
+  }
   [[nodiscard]] bool is_watcher(std::uint32_t worker) const noexcept {
     return watcher_.load(std::memory_order_seq_cst) == worker + 1;
   }
-  [[nodiscard]] bool somebody_watches() const noexcept { return watcher_.load(std::memory_order_seq_cst) != 0; }
-  [[nodiscard]] bool others_are_busy(std::uint32_t worker) const noexcept;
+
+  // How it is to sleep that is the watcher or is not.
+  enum class Sleep : std::uint8_t { until_woken, watches, dozes };
+  [[nodiscard]] Sleep how_to_sleep(std::uint32_t worker, bool watches) const noexcept {
+    if (watches) return Sleep::watches;
+    return !somebody_watches() && others_are_busy(worker) ? Sleep::dozes : Sleep::until_woken;
+  }
+  // Step 3 but for the looks at its own queues, which follow: may it park?
+  template <class StandsElsewhere>
+  [[nodiscard]] bool announce(std::uint32_t worker, Sleep how, StandsElsewhere something_stands_elsewhere) {
+    idle_mask_.fetch_or(bit_of(worker), std::memory_order_seq_cst);
+    switch (how) {
+      case Sleep::watches: return true;
+      case Sleep::dozes: return !something_stands_elsewhere();
+      case Sleep::until_woken: break;
+    }
+    return somebody_watches() || !others_are_busy(worker);
+  }
+  void awake(std::uint32_t worker) noexcept { idle_mask_.fetch_and(~bit_of(worker), std::memory_order_seq_cst); }
+
+  // -- waking, after something was queued that is not looked after: for one worker, or for all
+  void wake(std::uint32_t worker) {
+    if ((idle_mask_.load(std::memory_order_seq_cst) & bit_of(worker)) != 0) (void)claim(worker);
+  }
+  void wake_one() {
+    std::uint64_t mask = idle_mask_.load(std::memory_order_seq_cst);
+    while (mask != 0 && !claim(static_cast<std::uint32_t>(std::countr_zero(mask)))) {
+      mask = idle_mask_.load(std::memory_order_seq_cst);
+    }
+  }
+
+  [[nodiscard]] bool all_sleep() const noexcept { return idle_mask_.load(std::memory_order_seq_cst) == all(); }
 
  private:
+  [[nodiscard]] static constexpr std::uint64_t bit_of(std::uint32_t worker) noexcept {
+    return std::uint64_t{1} << worker;
+  }
+  [[nodiscard]] std::uint64_t all() const noexcept {
+    const std::size_t count = host_.worker_count();
+    return count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+  }
+  [[nodiscard]] bool somebody_watches() const noexcept { return watcher_.load(std::memory_order_seq_cst) != 0; }
+  [[nodiscard]] bool others_are_busy(std::uint32_t worker) const noexcept {
+    return ((idle_mask_.load(std::memory_order_seq_cst) | bit_of(worker)) & all()) != all();
+  }
+  // Clears its bit, so that two wakers never wake the same one. It was set: wakes it.
+  [[nodiscard]] bool claim(std::uint32_t worker) {
+    if ((idle_mask_.fetch_and(~bit_of(worker), std::memory_order_seq_cst) & bit_of(worker)) == 0) return false;
+    host_.unpark(worker);
+    return true;
+  }
   void appoint();
 
-  Core& core_;
-  alignas(64) std::atomic<std::uint64_t> idle_mask_{0};
-  std::atomic<std::uint32_t> watcher_{0};
+  Host& host_;
+  alignas(64) Atomic<std::uint64_t> idle_mask_{0};
+  Atomic<std::uint32_t> watcher_{0};
 };
+
+template <class Host, template <class> class Atomic>
+void BasicWatch<Host, Atomic>::appoint() {
+  for (;;) {
+    const std::uint64_t mask = idle_mask_.load(std::memory_order_seq_cst);
+    if (mask == 0) return;
+    const auto worker = static_cast<std::uint32_t>(std::countr_zero(mask));
+    std::uint32_t nobody = 0;
+    if (!watcher_.compare_exchange_strong(nobody, worker + 1, std::memory_order_seq_cst)) return;
+    if (claim(worker)) return;
+    give_up(worker);
+  }
+}
+
+class Core;
+using Watch = BasicWatch<Core, std::atomic>;
+extern template class BasicWatch<Core, std::atomic>;
 
 }  // namespace coppice::runtime

@@ -27,9 +27,7 @@ void Watchdog::wake() noexcept {
 }
 
 bool Watchdog::all_sleep() const noexcept {
-  const std::size_t count = core_.workers().size();
-  const std::uint64_t all = count >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-  return core_.idle_mask().load(std::memory_order_seq_cst) == all;
+  return core_.watch().all_sleep();
 }
 
 // Falling asleep: say so, look again whether all workers sleep, then park. A worker that wakes clears its idle bit first

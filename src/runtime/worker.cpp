@@ -228,12 +228,7 @@ void Worker::finish_leaving() {
 // A message that has come meanwhile does not end a call wait, and the process has looked at it already or will when it is
 // woken; but a signal hidden below it would: so any news fails the commit.
 void Worker::commit_wait(Process& process, std::uint64_t bits) {
-  std::uint64_t word = process.head.load(std::memory_order_relaxed);
-  if ((word & head::pointer_bits) == 0 &&
-      process.head.compare_exchange_strong(word, word | bits, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-    return;
-  }
-  schedule_last(process);
+  if (!head::wait_if_empty(process, bits)) schedule_last(process);
 }
 
 // -- stacks
@@ -292,7 +287,7 @@ void Worker::schedule_here(Process& process) {
 
 void Worker::schedule_from_outside(Process& process) {
   inbox_.push(&process);
-  core_.wake(*this);
+  core_.watch().wake(id_);
 }
 
 void Worker::stock_up_reference_ids() noexcept {

@@ -31,6 +31,7 @@
 #include "runtime/rest.hpp"
 #include "runtime/run_queue.hpp"
 #include "runtime/task_deque.hpp"
+#include "runtime/watch.hpp"
 
 namespace coppice::runtime {
 
@@ -159,8 +160,7 @@ class Worker {
   Look look_after_others(Worker*& victim);
   Process* steal_from(Worker& victim);
   void judge_theft(platform::Nanoseconds now) noexcept;
-  enum class Sleep : std::uint8_t { until_woken, watches, dozes };
-  void sleep(platform::Nanoseconds limit, Sleep how);
+  void sleep(platform::Nanoseconds limit, Watch::Sleep how);
   [[nodiscard]] bool something_stands_elsewhere() const noexcept;
   bool stack_is_withheld(const Process& process);  // a fault of the simulation
   platform::Stack* take_stack(std::size_t size_class);

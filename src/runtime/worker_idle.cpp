@@ -133,14 +133,10 @@ bool Worker::something_stands_elsewhere() const noexcept {
 }
 
 // Steps 3 and 4 of a worker without work.
-void Worker::sleep(Nanoseconds limit, Sleep how) {
+void Worker::sleep(Nanoseconds limit, Watch::Sleep how) {
   platform::World& world = core_.world();
   Watch& watch = core_.watch();
-  const std::uint64_t bit = std::uint64_t{1} << id_;
-  watch.idle_mask().fetch_or(bit, std::memory_order_seq_cst);
-  const bool looked_after = how == Sleep::watches ||
-                            (how == Sleep::dozes ? !something_stands_elsewhere()
-                                                 : watch.somebody_watches() || !watch.others_are_busy(id_));
+  const bool looked_after = watch.announce(id_, how, [this] { return something_stands_elsewhere(); });
   if (looked_after && inbox_.empty() && core_.overflow().empty() && !core_.stopping_workers()) {
     // The nodes belong to all runtimes of the program: in a simulation what another has left must change nothing.
     const bool nodes = !world.simulated() && trim_at_ == platform::never && nodes_to_spare();
@@ -156,7 +152,7 @@ void Worker::sleep(Nanoseconds limit, Sleep how) {
       world.park(parker_, std::min({limit, trim_at_, timers_.next_deadline()}));
     }
   }
-  watch.idle_mask().fetch_and(~bit, std::memory_order_seq_cst);
+  watch.awake(id_);
   timers_.fire(world.now());
 }
 
@@ -216,14 +212,15 @@ Process* Worker::idle() {
       }
     }
     looks_since = 0;
-    dozes = !watches && !watch.somebody_watches() && watch.others_are_busy(id_);
+    const Watch::Sleep how = watch.how_to_sleep(id_, watches);
+    dozes = how == Watch::Sleep::dozes;
     if (!pinned_.empty() || run_next_ != nullptr || !ring_.empty() || !tasks_.empty()) continue;
     if (watches) {
-      sleep(world.now() + pause, Sleep::watches);
+      sleep(world.now() + pause, how);
     } else if (dozes) {
-      sleep(world.now() + doze, Sleep::dozes);
+      sleep(world.now() + doze, how);
     } else {
-      sleep(platform::never, Sleep::until_woken);
+      sleep(platform::never, how);
     }
     pause = std::min(pause * 2, pause_max);
     slept = true;

@@ -33,9 +33,8 @@ void drop_all_stale(Core& core, TaskDeque& tasks) noexcept {
 
 bool is_new_task(Core& core, const Pid& pid) noexcept {
   const Process& process = core.table().line(pid);
-  const std::uint64_t word = process.head.load(std::memory_order_acquire);
-  return process.serial.load(std::memory_order_acquire) == pid.number &&
-         word == (head::tag_of(pid.number) | head::waiting);
+  std::uint64_t word;
+  return head::look(process, pid.number, word) && word == (head::tag_of(pid.number) | head::waiting);
 }
 
 // A stale number may be that of a task which began long ago and waits, with a stack now: its wait is committed again, and if
@@ -43,11 +42,7 @@ bool is_new_task(Core& core, const Pid& pid) noexcept {
 Process* claim_new_task(Core& core, const Pid& pid) {
   Process* process = claim_waiting(core, pid);
   if (process == nullptr || process->stack == nullptr) return process;
-  std::uint64_t word = head::tag_of(pid.number);
-  if (!process->head.compare_exchange_strong(word, word | head::waiting, std::memory_order_acq_rel,
-                                             std::memory_order_relaxed)) {
-    core.schedule(*process);
-  }
+  if (!head::wait(*process, head::tag_of(pid.number))) core.schedule(*process);
   return nullptr;
 }
 
@@ -56,9 +51,7 @@ Process* claim_new_task(Core& core, const Pid& pid) {
 void Worker::schedule_task(Process& task) {
   const std::uint64_t number = task.serial.load(std::memory_order_relaxed);
   if (tasks_.full()) drop_all_stale(core_, tasks_);
-  std::uint64_t word = head::tag_of(number);
-  if (tasks_.full() || !task.head.compare_exchange_strong(word, word | head::waiting, std::memory_order_acq_rel,
-                                                          std::memory_order_relaxed)) {
+  if (tasks_.full() || !head::wait(task, head::tag_of(number))) {
     schedule_last(task);
     return;
   }

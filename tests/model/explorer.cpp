@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/explorer.hpp"
 
-#include <boost/context/fiber.hpp>
+#include <malloc.h>
 
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,6 +21,28 @@ namespace {
 namespace context = boost::context;
 
 constexpr std::size_t threads_max = 8;  // the program's own function is the first
+constexpr unsigned passes_max = 3;
+
+// Stacks are used again: to map them anew took most of the time of an execution.
+class Stacks {
+ public:
+  context::stack_context allocate() {
+    if (spare_.empty()) return context::fixedsize_stack(64 * 1024).allocate();
+    const context::stack_context stack = spare_.back();
+    spare_.pop_back();
+    return stack;
+  }
+  void deallocate(context::stack_context& stack) { spare_.push_back(stack); }
+
+ private:
+  std::vector<context::stack_context> spare_;
+};
+Stacks stacks;
+
+struct StackOfPool {
+  context::stack_context allocate() { return stacks.allocate(); }
+  void deallocate(context::stack_context& stack) { stacks.deallocate(stack); }
+};
 
 struct Decision {
   std::size_t chosen = 0;
@@ -43,6 +71,21 @@ class Search {
   std::size_t depth_ = 0;
 };
 
+// Does the program run, and not the explorer? Of the one OS thread.
+bool in_program = false;
+
+// Within the explorer, from a call of the program's to its return.
+class Inside {
+ public:
+  Inside() noexcept : before_(std::exchange(in_program, false)) {}
+  ~Inside() { in_program = before_; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  bool before_;
+};
+
 class Run final : public Execution {
  public:
   Run(const Options& options, Search& search) : options_(options), search_(search), memory_(threads_max) {}
@@ -55,7 +98,12 @@ class Run final : public Execution {
   Memory& memory() noexcept { return memory_; }
   [[nodiscard]] std::size_t current() const noexcept { return current_; }
   void before_step();
+  void before_access(std::size_t location);
+  void has_stored();
+  [[nodiscard]] std::memory_order weakened(Operation operation, std::memory_order order, const detail::Where& where) const;
+  void keep(void* memory);
   void wait_for_others();
+  void let_others_go();
   std::size_t choose_store(std::size_t location, std::memory_order order);
   std::size_t choose(std::size_t alternatives) { return search_.choose(alternatives); }
   bool fails_for_no_reason();
@@ -68,12 +116,15 @@ class Run final : public Execution {
     context::fiber fiber;
     std::function<void()> body;
     bool ended = false;
-    bool waits = false;   // for a step of another
+    bool waits = false;   // for a store of another
+    bool pauses = false;  // until another has run, if there is one that can
     bool joins = false;   // for the end of all others
+    unsigned passed_over = 0;  // how often others were chosen, when somebody had to be
     bool reads_newest = false;
     bool has_read_old = false;  // since it last waited
   };
   [[nodiscard]] bool can_run(std::size_t thread) const;
+  void only_who_was_passed_over(std::vector<std::size_t>& able) const;
   void go_on();
   void loop();
   context::fiber make(std::size_t thread);
@@ -88,6 +139,7 @@ class Run final : public Execution {
   unsigned stale_loads_ = 0;
   unsigned steps_ = 0;
   std::string failure_;
+  std::vector<void*> kept_;  // what the program has freed
 };
 
 Run* run_now = nullptr;
@@ -98,15 +150,18 @@ Run& here() {
 }
 
 context::fiber Run::make(std::size_t thread) {
-  return context::fiber([this, thread](context::fiber&& from) {
+  return context::fiber(std::allocator_arg, StackOfPool{}, [this, thread](context::fiber&& from) {
     scheduler_ = std::move(from);
+    in_program = true;
     threads_[thread].body();
+    in_program = false;
     threads_[thread].ended = true;
     return std::move(scheduler_);
   });
 }
 
 void Run::thread(std::function<void()> body) {
+  const Inside inside;
   if (threads_.size() == threads_max) fail("there are too many threads");
   threads_.emplace_back();
   threads_.back().body = std::move(body);
@@ -128,6 +183,7 @@ bool Run::can_run(std::size_t thread) const {
 void Run::go_on() { scheduler_ = std::move(scheduler_).resume(); }
 
 void Run::join() {
+  const Inside inside;
   threads_[current_].joins = true;
   go_on();
   threads_[current_].joins = false;
@@ -138,9 +194,30 @@ void Run::join() {
 void Run::before_step() {
   if (++steps_ > options_.steps_max) fail("the execution does not end");
   go_on();
+}
+
+// What others wait for may be there now.
+void Run::has_stored() {
   for (std::size_t other = 0; other < threads_.size(); ++other) {
     if (other != current_) threads_[other].waits = false;
   }
+}
+
+void Run::before_access(std::size_t location) {
+  before_step();
+  if (!memory_.touch(current_, location)) fail("freed memory is used");
+}
+
+std::memory_order Run::weakened(Operation operation, std::memory_order order, const detail::Where& where) const {
+  const Weakened& weak = options_.weakened;
+  const bool meant = weak.function != nullptr && weak.operation == operation &&
+                     std::strstr(where.function_name(), weak.function) != nullptr;
+  return meant ? weak.order : order;
+}
+
+void Run::keep(void* memory) {
+  kept_.push_back(memory);
+  if (!memory_.free(current_, memory, ::malloc_usable_size(memory))) fail("memory is freed that may be in use");
 }
 
 void Run::wait_for_others() {
@@ -149,6 +226,14 @@ void Run::wait_for_others() {
   me.waits = !std::exchange(me.has_read_old, false);  // what it waits for may be there already
   go_on();
   me.reads_newest = true;
+}
+
+void Run::let_others_go() {
+  if (++steps_ > options_.steps_max) fail("the execution does not end");
+  threads_[current_].pauses = true;
+  go_on();
+  threads_[current_].pauses = false;
+  threads_[current_].reads_newest = true;
 }
 
 std::size_t Run::choose_store(std::size_t location, std::memory_order order) {
@@ -175,21 +260,40 @@ void Run::fail(const std::string& what) {
   std::abort();
 }
 
+// Threads that wait or pause could let each other go on for ever while a third one never does.
+void Run::only_who_was_passed_over(std::vector<std::size_t>& able) const {
+  for (const std::size_t thread : able) {
+    if (threads_[thread].passed_over < passes_max) continue;
+    able = {thread};
+    return;
+  }
+}
+
 // Picks threads until all have ended. The one that ran last comes first, so that to leave it is a choice that costs.
 void Run::loop() {
   for (;;) {
     std::vector<std::size_t> able;
-    const bool current_can = can_run(current_);
+    const bool pauses = threads_[current_].pauses;
+    const bool current_can = can_run(current_) && !pauses;
     if (current_can) able.push_back(current_);
     if (!current_can || preemptions_ < options_.preemptions_max) {
-      for (std::size_t thread = 0; thread < threads_.size(); ++thread) {
-        if (thread != current_ && can_run(thread)) able.push_back(thread);
+      for (std::size_t i = 1; i < threads_.size(); ++i) {
+        const std::size_t thread = (current_ + i) % threads_.size();
+        if (can_run(thread)) able.push_back(thread);
       }
     }
+    // After a pause the next one in turn goes on; any other is a choice that costs.
+    if (pauses && !able.empty() && preemptions_ == options_.preemptions_max) able.resize(1);
+    if (!current_can) only_who_was_passed_over(able);
+    if (able.empty() && pauses && can_run(current_)) able.push_back(current_);
     if (able.empty()) break;
     const std::size_t choice = choose(able.size());
-    if (current_can && choice != 0) ++preemptions_;
+    if ((current_can || pauses) && choice != 0) ++preemptions_;
+    if (!current_can) {
+      for (const std::size_t thread : able) ++threads_[thread].passed_over;
+    }
     current_ = able[choice];
+    threads_[current_].passed_over = 0;
     threads_[current_].fiber = std::move(threads_[current_].fiber).resume();
     if (!failure_.empty()) break;
   }
@@ -209,6 +313,9 @@ std::string Run::run(const std::function<void(Execution&)>& program) {
   threads_[0].fiber = make(0);
   loop();
   run_now = nullptr;
+  if (failure_.empty()) {  // else what is left behind may still refer to it
+    for (void* memory : kept_) std::free(memory);
+  }
   return failure_;
 }
 
@@ -228,46 +335,77 @@ Outcome explore(const Options& options, const std::function<void(Execution&)>& p
 }
 
 void check(bool holds, const char* what) {
-  if (!holds) here().fail(what);
+  if (holds) return;
+  const Inside inside;
+  here().fail(what);
 }
 
-void yield() { here().wait_for_others(); }
+void yield() {
+  const Inside inside;
+  here().wait_for_others();
+}
+
+void pause() {
+  const Inside inside;
+  here().let_others_go();
+}
+
+std::size_t choose(std::size_t alternatives) {
+  const Inside inside;
+  return here().choose(alternatives);
+}
 
 namespace detail {
 
-std::size_t add_location(std::uint64_t value) { return here().memory().add_location(value); }
-std::size_t add_datum() { return here().memory().add_datum(); }
+std::size_t add_location(std::uintptr_t address, std::uint64_t value) {
+  const Inside inside;
+  return here().memory().add_location(address, value);
+}
+std::size_t add_datum() {
+  const Inside inside;
+  return here().memory().add_datum();
+}
 
-std::uint64_t load(std::size_t location, std::memory_order order) {
+std::uint64_t load(std::size_t location, std::memory_order order, const Where& where) {
+  const Inside inside;
   Run& run = here();
-  run.before_step();
+  run.before_access(location);
+  order = run.weakened(Operation::load, order, where);
   const std::size_t choice = run.choose_store(location, order);
   return run.memory().load(run.current(), location, order, choice);
 }
 
-void store(std::size_t location, std::uint64_t value, std::memory_order order) {
+void store(std::size_t location, std::uint64_t value, std::memory_order order, const Where& where) {
+  const Inside inside;
   Run& run = here();
-  run.before_step();
-  run.memory().store(run.current(), location, value, order);
+  run.before_access(location);
+  run.memory().store(run.current(), location, value, run.weakened(Operation::store, order, where));
+  run.has_stored();
 }
 
 std::uint64_t modify(std::size_t location, std::memory_order order,
-                     std::uint64_t (*change)(std::uint64_t, std::uint64_t), std::uint64_t argument) {
+                     std::uint64_t (*change)(std::uint64_t, std::uint64_t), std::uint64_t argument, const Where& where) {
+  const Inside inside;
   Run& run = here();
-  run.before_step();
+  run.before_access(location);
   const std::uint64_t next = change(run.memory().peek(location, 0), argument);
-  return run.memory().exchange(run.current(), location, next, order);
+  run.has_stored();
+  return run.memory().exchange(run.current(), location, next, run.weakened(Operation::modify, order, where));
 }
 
 // It succeeds only on the newest store; it may fail on an older one that it does not expect, and a weak one for no reason.
 std::uint64_t compare_exchange(std::size_t location, std::uint64_t expected, std::uint64_t desired,
-                               std::memory_order success, std::memory_order failure, bool weak, bool& done) {
+                               std::memory_order success, std::memory_order failure, bool weak, bool& done,
+                               const Where& where) {
+  const Inside inside;
   Run& run = here();
-  run.before_step();
+  run.before_access(location);
+  success = run.weakened(Operation::exchange_if, success, where);
   Memory& memory = run.memory();
   const std::size_t choice = run.choose_store(location, failure);
   if (choice == 0 && memory.peek(location, 0) == expected && !(weak && run.fails_for_no_reason())) {
     done = true;
+    run.has_stored();
     return memory.exchange(run.current(), location, desired, success);
   }
   done = false;
@@ -275,23 +413,34 @@ std::uint64_t compare_exchange(std::size_t location, std::uint64_t expected, std
   const bool impossible = !weak && memory.peek(location, choice) == expected;
   if (impossible && memory.peek(location, 0) == expected) {
     done = true;
+    run.has_stored();
     return memory.exchange(run.current(), location, desired, success);
   }
   return memory.load(run.current(), location, failure, impossible ? 0 : choice);
 }
 
 void fence(std::memory_order order) {
+  const Inside inside;
   Run& run = here();
   run.before_step();
   run.memory().fence(run.current(), order);
 }
 
+bool keep(void* memory) noexcept {
+  if (!in_program) return false;
+  const Inside inside;
+  if (memory != nullptr) here().keep(memory);
+  return true;
+}
+
 void read(std::size_t datum) {
+  const Inside inside;
   Run& run = here();
   if (!run.memory().read(run.current(), datum)) run.fail("a data race: read beside a write");
 }
 
 void write(std::size_t datum) {
+  const Inside inside;
   Run& run = here();
   if (!run.memory().write(run.current(), datum)) run.fail("a data race: write beside another access");
 }

@@ -5,8 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdio>
 
+#include "model/expect.hpp"
 #include "model/explorer.hpp"
 
 namespace {
@@ -21,10 +21,7 @@ using std::memory_order_release;
 using std::memory_order_seq_cst;
 
 model::Outcome run(const char* what, const std::function<void(Execution&)>& program, const model::Options& options = {}) {
-  model::Outcome outcome = model::explore(options, program);
-  std::printf("%s: %llu executions, %s\n", what, static_cast<unsigned long long>(outcome.executions),
-              outcome.failed() ? outcome.failure.c_str() : outcome.complete ? "sound" : "not all explored");
-  return outcome;
+  return model::explore_and_tell(what, options, program);
 }
 
 // -- a ring with one producer and one consumer
@@ -175,6 +172,84 @@ TEST(Known, the_last_reference_knows_what_the_others_did) {
   EXPECT_FALSE(run("count", [](Execution& e) { counting(e, memory_order_acq_rel); }).failed());
   EXPECT_TRUE(run("count, release only", [](Execution& e) { counting(e, memory_order_release); }).failed());
   EXPECT_TRUE(run("count, acquire only", [](Execution& e) { counting(e, memory_order_acquire); }).failed());
+}
+
+// -- memory that is freed
+
+struct Node {
+  Atomic<int> value{1};
+};
+
+// One takes the node out and frees it, one reads it if it still finds it.
+void freeing(Execution& execution, bool waits, std::memory_order leave) {
+  Atomic<Node*> root{new Node};
+  Atomic<int> reads{0};
+  execution.thread([&] {
+    reads.store(1, memory_order_seq_cst);
+    Node* node = root.load(memory_order_seq_cst);
+    if (node != nullptr) model::check(node->value.load(memory_order_relaxed) == 1, "it was written over");
+    reads.store(0, leave);
+  });
+  execution.thread([&] {
+    Node* node = root.exchange(nullptr, memory_order_seq_cst);
+    while (waits && reads.load(memory_order_seq_cst) != 0) model::yield();
+    delete node;
+  });
+  execution.join();
+}
+
+TEST(Known, who_frees_waits_for_readers_and_knows_what_they_did) {
+  EXPECT_FALSE(run("free", [](Execution& e) { freeing(e, true, memory_order_release); }).failed());
+  EXPECT_TRUE(run("free, without waiting", [](Execution& e) { freeing(e, false, memory_order_release); }).failed());
+  EXPECT_TRUE(run("free, left without release", [](Execution& e) { freeing(e, true, memory_order_relaxed); }).failed());
+}
+
+// -- the means by which tests of our own show that they can fail
+
+void publishing(Execution& execution) {
+  Data<int> value{0};
+  Atomic<int> ready{0};
+  execution.thread([&] {
+    value.set(1);
+    ready.store(1, memory_order_release);
+  });
+  execution.thread([&] {
+    if (ready.load(memory_order_acquire) == 1) model::check(value.get() == 1, "it is not there");
+  });
+  execution.join();
+}
+
+TEST(Known, an_order_can_be_weakened_from_outside) {
+  const auto with = [](const char* what, model::Operation operation, const char* function) {
+    return run(what, publishing, {.weakened = {operation, memory_order_relaxed, function}}).failed();
+  };
+  EXPECT_FALSE(run("publish", publishing).failed());
+  EXPECT_TRUE(with("publish, store weakened", model::Operation::store, "publishing("));
+  EXPECT_TRUE(with("publish, load weakened", model::Operation::load, "publishing("));
+  EXPECT_FALSE(with("publish, other operations weakened", model::Operation::modify, "publishing("));
+  EXPECT_FALSE(with("publish, others weakened", model::Operation::store, "locking("));
+}
+
+// Two that look again and again do not keep a third one from what they look for; one that looks alone goes on, too.
+TEST(Known, a_pause_lets_all_others_go_on) {
+  EXPECT_FALSE(run("pause", [](Execution& execution) {
+    Atomic<int> ready{0};
+    for (int i = 0; i < 2; ++i) {
+      execution.thread([&] {
+        while (ready.load(memory_order_relaxed) == 0) model::pause();
+      });
+    }
+    execution.thread([&] { ready.store(1, memory_order_relaxed); });
+    execution.join();
+    model::pause();
+  }).failed());
+  EXPECT_TRUE(run("pause, for what never comes", [](Execution& execution) {
+    Atomic<int> ready{0};
+    execution.thread([&] {
+      while (ready.load(memory_order_relaxed) == 0) model::pause();
+    });
+    execution.join();
+  }, {.steps_max = 200}).failed());
 }
 
 }  // namespace

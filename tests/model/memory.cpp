@@ -32,9 +32,30 @@ void View::see(std::size_t location, std::uint32_t index) {
   stores[location] = std::max(stores[location], index);
 }
 
-std::size_t Memory::add_location(std::uint64_t value) {
-  locations_.push_back({{{value, {}}}, 0});
+std::size_t Memory::add_location(std::uintptr_t address, std::uint64_t value) {
+  Location& made = locations_.emplace_back();
+  made.stores.push_back({value, {}});
+  made.address = address;
   return locations_.size() - 1;
+}
+
+bool Memory::touch(std::size_t thread, std::size_t location) {
+  locations_[location].touched[thread] = threads_[thread].now.step(thread) + 1;
+  return !locations_[location].freed;
+}
+
+bool Memory::free(std::size_t thread, const void* begin, std::size_t size) {
+  const auto first = reinterpret_cast<std::uintptr_t>(begin);
+  const View& now = threads_[thread].now;
+  for (Location& place : locations_) {
+    const std::uintptr_t offset = place.address - first;
+    if (offset >= size || place.freed) continue;
+    place.freed = true;
+    for (std::size_t other = 0; other < place.touched.size(); ++other) {
+      if (other != thread && now.step(other) < place.touched[other]) return false;
+    }
+  }
+  return true;
 }
 
 std::size_t Memory::add_datum() {

@@ -20,6 +20,7 @@
 // before an older one (2+2W). No hardware that we know does the first with the code that compilers make today.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -51,6 +52,9 @@ struct Store {
 struct Location {
   std::vector<Store> stores;
   std::uint32_t newest_seq_cst = 0;
+  std::uintptr_t address = 0;
+  bool freed = false;
+  std::array<std::uint32_t, 8> touched{};  // for each thread its last step here
 };
 
 // Data that is not atomic: who has written it last, and who has read it since.
@@ -70,8 +74,12 @@ class Memory {
  public:
   explicit Memory(std::size_t threads) : threads_(threads) {}
 
-  [[nodiscard]] std::size_t add_location(std::uint64_t value);
+  [[nodiscard]] std::size_t add_location(std::uintptr_t address, std::uint64_t value);
   [[nodiscard]] std::size_t add_datum();
+  // An access to a location. False: its memory was freed.
+  [[nodiscard]] bool touch(std::size_t thread, std::size_t location);
+  // Frees memory. False: another thread has used a location there, and nothing orders that before this.
+  [[nodiscard]] bool free(std::size_t thread, const void* begin, std::size_t size);
   // A thread begins with what another one knows.
   void begin(std::size_t thread, std::size_t parent);
   void join_thread(std::size_t thread, std::size_t ended);

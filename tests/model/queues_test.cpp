@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cstdio>
 
+#include "model/expect.hpp"
 #include "model/explorer.hpp"
 #include "runtime/run_queue.hpp"
 #include "runtime/task_deque.hpp"
@@ -23,13 +23,6 @@ struct Item {
   Item* run_link = nullptr;
   model::Data<int> value;
 };
-
-void expect_sound(const char* what, const model::Options& options, const std::function<void(Execution&)>& program) {
-  const model::Outcome outcome = model::explore(options, program);
-  std::printf("%s: %llu executions%s\n", what, static_cast<unsigned long long>(outcome.executions),
-              outcome.complete ? "" : ", not all");
-  EXPECT_FALSE(outcome.failed()) << what << ": " << outcome.failure;
-}
 
 // -- the ring of runnable processes
 
@@ -67,15 +60,15 @@ void ring(Execution& execution, int thieves) {
 }
 
 TEST(Queues, the_ring_loses_nothing_and_gives_nothing_twice) {
-  expect_sound("ring, one thief", {.preemptions_max = 3}, [](Execution& e) { ring(e, 1); });
-  expect_sound("ring, two thieves", {.preemptions_max = 2, .stale_loads_max = 2, .executions_max = 500'000},
+  model::expect_sound("ring, one thief", {.preemptions_max = 3}, [](Execution& e) { ring(e, 1); });
+  model::expect_sound("ring, two thieves", {.preemptions_max = 2, .stale_loads_max = 2, .executions_max = 500'000},
                [](Execution& e) { ring(e, 2); });
 }
 
 // -- the inbox
 
 TEST(Queues, the_inbox_keeps_the_order_of_each_sender) {
-  expect_sound("inbox", {.preemptions_max = 3, .executions_max = 200'000}, [](Execution& execution) {
+  model::expect_sound("inbox", {.preemptions_max = 3, .executions_max = 200'000}, [](Execution& execution) {
     BasicInbox<Item, model::Atomic> inbox;
     std::array<Item, 4> items;
     for (std::size_t sender = 0; sender < 2; ++sender) {
@@ -154,9 +147,9 @@ void deque(Execution& execution, int thieves, bool longer) {
 }
 
 TEST(Queues, the_deque_of_tasks_loses_nothing) {
-  expect_sound("deque, one thief", {.preemptions_max = 3}, [](Execution& e) { deque(e, 1, false); });
-  expect_sound("deque, one thief, longer", {.preemptions_max = 3}, [](Execution& e) { deque(e, 1, true); });
-  expect_sound("deque, two thieves", {.preemptions_max = 2, .stale_loads_max = 2, .executions_max = 500'000},
+  model::expect_sound("deque, one thief", {.preemptions_max = 3}, [](Execution& e) { deque(e, 1, false); });
+  model::expect_sound("deque, one thief, longer", {.preemptions_max = 3}, [](Execution& e) { deque(e, 1, true); });
+  model::expect_sound("deque, two thieves", {.preemptions_max = 2, .stale_loads_max = 2, .executions_max = 500'000},
                [](Execution& e) { deque(e, 2, true); });
 }
 
