@@ -50,7 +50,8 @@ class Bytes {
     return value;
   }
   std::string_view piece() {
-    const std::size_t size = std::min<std::size_t>(byte(), rest_.size());
+    const std::size_t wanted = byte();
+    const std::size_t size = std::min(wanted, rest_.size());
     const std::string_view piece = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return piece;

@@ -84,7 +84,7 @@ class Process:
 
     def stack(self):
         """Its stack header if it waits in mid-function, else None."""
-        stack = self.line["stack"]
+        stack = atomic(self.line["stack"]["stack_"])
         if self.thread is not None or int(stack) == 0 or int(stack["context"]["machine"]) == 0:
             return None
         return stack.dereference()
