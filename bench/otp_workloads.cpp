@@ -50,8 +50,8 @@ long fib(int n) {
 // The tasks of fib(n) are 2 * fib(n + 1) - 2; the largest tree that has no more than `count`.
 double fib_tasks(long count) {
   int n = 2;
-  long here = 1;   // fib(n)
-  long next = 2;   // fib(n + 1)
+  long here = 1;  // fib(n)
+  long next = 2;  // fib(n + 1)
   while (2 * (here + next) - 2 <= count) {
     here = std::exchange(next, here + next);
     ++n;

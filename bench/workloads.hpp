@@ -21,7 +21,7 @@ enum class Kind : std::uint8_t {
 struct Workload {
   std::string_view name;
   std::string_view unit;
-  long count;                  // at scale 1
+  long count;  // at scale 1
   double (*run)(long count);
   Kind kind = Kind::rate;
 };
@@ -32,11 +32,11 @@ inline unsigned scheduler_threads = 2;
 // What a workload of the kind `latencies` has noted.
 inline std::vector<double> latencies_us;
 
-[[nodiscard]] std::span<const Workload> core_workloads();      // messages, spawning, bytes
-[[nodiscard]] std::span<const Workload> call_workloads();      // calls in other circumstances than the best
-[[nodiscard]] std::span<const Workload> process_workloads();   // rings, monitors, timers
-[[nodiscard]] std::span<const Workload> otp_workloads();       // supervisors, tasks, registries, tables
-[[nodiscard]] std::span<const Workload> outside_workloads();   // foreign threads, a runtime that has nothing to do
+[[nodiscard]] std::span<const Workload> core_workloads();     // messages, spawning, bytes
+[[nodiscard]] std::span<const Workload> call_workloads();     // calls in other circumstances than the best
+[[nodiscard]] std::span<const Workload> process_workloads();  // rings, monitors, timers
+[[nodiscard]] std::span<const Workload> otp_workloads();      // supervisors, tasks, registries, tables
+[[nodiscard]] std::span<const Workload> outside_workloads();  // foreign threads, a runtime that has nothing to do
 [[nodiscard]] std::span<const Workload> latency_workloads();
 
 }  // namespace bench

@@ -7,7 +7,9 @@ using namespace coppice;
 class Counter : public GenServer<Counter> {
  public:
   struct Increment {};
-  struct GetValue { using Reply = int; };
+  struct GetValue {
+    using Reply = int;
+  };
 
   // Client
   static constexpr Name<Counter> name{"Counter"};

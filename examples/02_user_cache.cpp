@@ -16,10 +16,20 @@ struct User {
 
 class UserCache : public GenServer<UserCache> {
  public:
-  struct Put { std::string id; User user; };
-  struct Delete { std::string id; };
-  struct Get { using Reply = std::optional<User>; std::string id; };
-  struct All { using Reply = std::map<std::string, User>; };
+  struct Put {
+    std::string id;
+    User user;
+  };
+  struct Delete {
+    std::string id;
+  };
+  struct Get {
+    using Reply = std::optional<User>;
+    std::string id;
+  };
+  struct All {
+    using Reply = std::map<std::string, User>;
+  };
   static constexpr Name<UserCache> name{"UserCache"};
 
   void handle_cast(Put m) { users_.insert_or_assign(std::move(m.id), std::move(m.user)); }

@@ -13,7 +13,9 @@ using namespace coppice;
 class TaskRunner : public GenServer<TaskRunner> {
  public:
   struct RunTask {};
-  struct Await { using Reply = int; };  // answered with the task's number once it has run
+  struct Await {
+    using Reply = int;
+  };  // answered with the task's number once it has run
 
   explicit TaskRunner(int id) : id_(id) { send_after(self(), RunTask{}, 0ms); }
   void handle_info(RunTask) {
@@ -48,7 +50,7 @@ int main() {
     const Reference gone = monitor(second);
     exit(second, "crash"_atom);
     println("the second ended: {}", receive(when([&](const Down& down) { return down.reference == gone; },
-                                                [](const Down& down) { return down.reason; })));
+                                                 [](const Down& down) { return down.reason; })));
     println("after its restart: {}", DynamicSupervisor::count_children("TaskSupervisor"));
     DynamicSupervisor::stop("TaskSupervisor");
   });

@@ -12,18 +12,24 @@ using namespace coppice;
 class CacheServer : public GenServer<CacheServer> {
  public:
   using Table = ets::Table<std::string, std::string>;
-  struct Put { using Reply = Ok; std::string key, value; };
+  struct Put {
+    using Reply = Ok;
+    std::string key, value;
+  };
   static constexpr Name<CacheServer> name{"CacheServer"};
   static constexpr Table::Name table{"CacheServer"};
 
   static void put(std::string key, std::string value) { name.call(Put{std::move(key), std::move(value)}); }
-  static std::optional<std::string> get(std::string_view key) { return table.lookup(key); }   // no message
+  static std::optional<std::string> get(std::string_view key) { return table.lookup(key); }  // no message
 
   CacheServer() : cache_(Table::create({.name = table, .type = ets::Type::set, .access = ets::Access::protected_})) {}
-  Ok handle_call(Put m) { cache_.insert(std::move(m.key), std::move(m.value)); return {}; }
+  Ok handle_call(Put m) {
+    cache_.insert(std::move(m.key), std::move(m.value));
+    return {};
+  }
 
  private:
-  Table cache_;   // the table dies with its owner, or goes to its heir
+  Table cache_;  // the table dies with its owner, or goes to its heir
 };
 
 int main() {

@@ -8,25 +8,32 @@
 #include <coppice/receive.hpp>
 using namespace coppice;
 
-struct Ping { Pid from; };
+struct Ping {
+  Pid from;
+};
 struct Pong {};
-struct Watch { Pid pid; Pid from; };
+struct Watch {
+  Pid pid;
+  Pid from;
+};
 struct Watching {};
 struct Go {};
-struct Note { int number; };
+struct Note {
+  int number;
+};
 
 int main() {
   return coppice::run([] {
     Pid echo = spawn_link([] {
-      for (;;) receive(
-          [](const Ping& ping) { send(ping.from, Pong{}); },
-          [](const Watch& watch) {
-            (void)monitor(watch.pid);
-            send(watch.from, Watching{});
-          },
-          when([](const Down& down) { return down.reason != ExitReason::normal(); },
-               [](const Down& down) { logger::warning("{} is gone: {}", down.pid, down.reason); }),
-          after(30s, [] { exit(ExitReason::normal()); }));
+      for (;;)
+        receive([](const Ping& ping) { send(ping.from, Pong{}); },
+                [](const Watch& watch) {
+                  (void)monitor(watch.pid);
+                  send(watch.from, Watching{});
+                },
+                when([](const Down& down) { return down.reason != ExitReason::normal(); },
+                     [](const Down& down) { logger::warning("{} is gone: {}", down.pid, down.reason); }),
+                after(30s, [] { exit(ExitReason::normal()); }));
     });
 
     send(self(), Note{1});

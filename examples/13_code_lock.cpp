@@ -14,11 +14,18 @@ enum class Lock { locked, open };
 
 class CodeLock : public StateMachine<CodeLock, Lock> {
  public:
-  struct Button { char digit; };
-  struct Pass { using Reply = Ok; std::string who; };
+  struct Button {
+    char digit;
+  };
+  struct Pass {
+    using Reply = Ok;
+    std::string who;
+  };
 
   static constexpr Name<CodeLock> name{"CodeLock"};
-  static void press(const std::string& digits) { for (char digit : digits) name.cast(Button{digit}); }
+  static void press(const std::string& digits) {
+    for (char digit : digits) name.cast(Button{digit});
+  }
 
   static constexpr Lock initial_state = Lock::locked;
   explicit CodeLock(std::string code) : code_(std::move(code)) {}

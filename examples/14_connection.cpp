@@ -11,14 +11,19 @@
 using namespace coppice;
 
 struct Disconnected {};
-struct Connected { int session = 0; };
+struct Connected {
+  int session = 0;
+};
 
 class Connection : public StateMachine<Connection, std::variant<Disconnected, Connected>> {
  public:
   using State = std::variant<Disconnected, Connected>;
   struct Connect {};
   struct Lost {};
-  struct Query { using Reply = std::string; std::string text; };
+  struct Query {
+    using Reply = std::string;
+    std::string text;
+  };
 
   // `fails`: how often the other side refuses before it lets us in.
   explicit Connection(int fails) : fails_(fails) {}

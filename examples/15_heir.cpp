@@ -12,7 +12,10 @@ using Scores = ets::Table<std::string, int>;
 class Keeper : public GenServer<Keeper> {
  public:
   using Messages = coppice::Messages<Scores::Transfer>;
-  struct Fetch { using Reply = bool; Pid to; };
+  struct Fetch {
+    using Reply = bool;
+    Pid to;
+  };
   static constexpr Name<Keeper> name{"Keeper"};
 
   Keeper() : scores_(Scores::create({.label = "scores", .heir = ets::Heir{self().pid()}})) {}
@@ -34,7 +37,11 @@ class Keeper : public GenServer<Keeper> {
 class Game : public GenServer<Game> {
  public:
   using Messages = coppice::Messages<Scores::Transfer>;
-  struct Add { using Reply = int; std::string player; int points; };
+  struct Add {
+    using Reply = int;
+    std::string player;
+    int points;
+  };
   static constexpr Name<Game> name{"Game"};
 
   Game() {
@@ -46,6 +53,7 @@ class Game : public GenServer<Game> {
     return scores_.update_counter(m.player, m.points, 0);
   }
   void handle_info(const Scores::Transfer&) {}
+
  private:
   Scores scores_;
 };

@@ -13,7 +13,10 @@ using namespace coppice;
 class Orders : public GenServer<Orders> {
  public:
   struct Load {};
-  struct Place { using Reply = int; std::string item; };
+  struct Place {
+    using Reply = int;
+    std::string item;
+  };
   static constexpr Name<Orders> name{"Orders"};
 
   Init init() { return ok().then(Load{}); }  // start_link returns; Load runs before any other message
@@ -46,7 +49,7 @@ int main() {
     Orders::name.call(Orders::Place{"tea"});
     print("orders {}\n", Orders::name.call(Orders::Place{"milk"}));
     const std::string why(Orders::name.try_call(Orders::Place{}).reason().exception_message());
-    while (!Orders::name.pid()) sleep_for(1ms);  // its supervisor starts it again
+    while (!Orders::name.pid()) sleep_for(1ms);                   // its supervisor starts it again
     const int orders = Orders::name.call(Orders::Place{"cake"});  // answered after its continue
     print("lost: {}\norders {}\n", why, orders);
   });

@@ -12,8 +12,12 @@ inline constexpr Agent<int>::Name stash{"Stash"};
 
 class Sequence : public GenServer<Sequence> {
  public:
-  struct Next { using Reply = int; };
-  struct Step { int by; };
+  struct Next {
+    using Reply = int;
+  };
+  struct Step {
+    int by;
+  };
   static constexpr Name<Sequence> name{"Sequence"};
   static constexpr bool trap_exit = true;
 

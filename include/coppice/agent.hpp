@@ -161,7 +161,7 @@ class AddedOperations<Address, Agent<T>> {
   template <class F>
   auto try_get_and_update(F function, WaitTime timeout = agent_timeout) const {
     return try_ask<GetAndUpdate, decltype(GetAndUpdate::apply(function, std::declval<T&>()))>(std::move(function),
-                                                                                             timeout);
+                                                                                              timeout);
   }
 
  private:
@@ -202,9 +202,9 @@ template <class T>
 class Agent : public GenServer<Agent<T>> {
  public:
   using Value = T;
-  using Options = StartOptions;              // child<Agent<int>>({.name = counter}, f), with child_spec.hpp (AG-017)
-  using Name = coppice::Name<Agent<T>>;      // constexpr: `inline constexpr Agent<int>::Name counter{"Counter"}`
-  using Ref = ServerRef<Agent<T>>;           // what start_link's value() is
+  using Options = StartOptions;          // child<Agent<int>>({.name = counter}, f), with child_spec.hpp (AG-017)
+  using Name = coppice::Name<Agent<T>>;  // constexpr: `inline constexpr Agent<int>::Name counter{"Counter"}`
+  using Ref = ServerRef<Agent<T>>;       // what start_link's value() is
 
   // Starts an agent linked to the caller; returns when `function()` has run in it. What it returns is the value,
   // whatever it is (AG-002). Errors: `{:already_started, pid}`, `:timeout` (StartOptions::timeout), the exception or

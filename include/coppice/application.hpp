@@ -62,7 +62,7 @@ inline namespace v1 {
 // Why an application is started (AP-019). On one node always normal.
 struct StartType {
   enum class Kind : std::uint8_t { normal, takeover, failover } kind = Kind::normal;
-  std::string node = {};                     // from which it was taken over
+  std::string node = {};                           // from which it was taken over
   [[nodiscard]] COPPICE_API Term to_term() const;  // :normal, {:takeover, node}
   friend bool operator==(const StartType&, const StartType&) = default;
 };
@@ -86,10 +86,10 @@ struct ApplicationInstance {
 
 // What is known of a class. Static.
 struct ApplicationModule {
-  Atom (*module)();                                        // Elixir.MyApp
-  Atom (*name)();                                          // my_app
-  ApplicationSpec (*spec)();                               // with its name filled in
-  std::unique_ptr<ApplicationInstance> (*make)();          // null: a library
+  Atom (*module)();                                // Elixir.MyApp
+  Atom (*name)();                                  // my_app
+  ApplicationSpec (*spec)();                       // with its name filled in
+  std::unique_ptr<ApplicationInstance> (*make)();  // null: a library
 };
 
 }  // namespace detail
@@ -97,9 +97,9 @@ struct ApplicationModule {
 // An application that another one names: app<Storage>(), or "storage" if it will have been loaded by then.
 class AppRef {
  public:
-  AppRef(const char* name) : name_(name) {}                 // NOLINT: implicit on purpose
-  AppRef(const std::string& name) : name_(name) {}           // NOLINT
-  AppRef(Atom name) noexcept : name_(name) {}                // NOLINT
+  AppRef(const char* name) : name_(name) {}         // NOLINT: implicit on purpose
+  AppRef(const std::string& name) : name_(name) {}  // NOLINT
+  AppRef(Atom name) noexcept : name_(name) {}       // NOLINT
   explicit AppRef(const detail::ApplicationModule& module) noexcept : module_(&module) {}
 
   [[nodiscard]] COPPICE_API Atom name() const;
@@ -119,7 +119,7 @@ struct StartPhase {
 
 // What is known of an application before it runs (AP-001).
 struct ApplicationSpec {
-  AtomText name = {};                              // default: the class's name, MyApp as my_app
+  AtomText name = {};  // default: the class's name, MyApp as my_app
   std::string description = {};
   std::string vsn = {};
   std::vector<AppRef> applications = {};           // must be started before, in this order
@@ -128,10 +128,10 @@ struct ApplicationSpec {
   std::vector<Atom> modules = {};                  // classes, for get_application(module)
   std::vector<std::string> registered = {};        // names that its processes will have
   std::vector<EnvEntry> env = {};
-  std::vector<StartPhase> start_phases = {};       // start_phase is called for each, after start (AP-026)
-  bool start_included = false;                     // also start_phase of included applications that declare it (AP-029)
-  WaitTime shutdown_timeout = infinity;            // at the end of the system; then it is killed (AP-047)
-  WaitTime max_time = infinity;                    // it ends with `normal` after that time (AP-048)
+  std::vector<StartPhase> start_phases = {};  // start_phase is called for each, after start (AP-026)
+  bool start_included = false;                // also start_phase of included applications that declare it (AP-029)
+  WaitTime shutdown_timeout = infinity;       // at the end of the system; then it is killed (AP-047)
+  WaitTime max_time = infinity;               // it ends with `normal` after that time (AP-048)
   // A map with these fields, without env.
   [[nodiscard]] COPPICE_API Term to_term() const;
 };
@@ -187,10 +187,14 @@ struct ApplicationOf final : ApplicationInstance {
   static_assert(!DeclaresStartPhase<App> || RunsPhases<App>,
                 "an application's start_phase is public, takes (Atom phase, StartType, const Term& argument), and "
                 "returns void or Result<>");
-  static_assert(!DeclaresPrepStop<App> || requires(App& app) { { app.prep_stop() } -> std::same_as<void>; },
-                "an application's prep_stop is public, takes nothing and returns void");
-  static_assert(!DeclaresStop<App> || requires(App& app) { { app.stop() } -> std::same_as<void>; },
-                "an application's stop is public, takes nothing and returns void");
+  static_assert(
+      !DeclaresPrepStop<App> || requires(App& app) {
+        { app.prep_stop() } -> std::same_as<void>;
+      }, "an application's prep_stop is public, takes nothing and returns void");
+  static_assert(
+      !DeclaresStop<App> || requires(App& app) {
+        { app.stop() } -> std::same_as<void>;
+      }, "an application's stop is public, takes nothing and returns void");
   App app;
 
   ChildOutcome start(const StartType& type) override {
@@ -225,10 +229,13 @@ struct ApplicationOf final : ApplicationInstance {
 template <class App>
 ApplicationSpec spec_of_class() {
   ApplicationSpec spec;
-  if constexpr (requires { { App::spec() } -> std::convertible_to<ApplicationSpec>; }) {
+  if constexpr (requires {
+                  { App::spec() } -> std::convertible_to<ApplicationSpec>;
+                }) {
     spec = App::spec();
   } else {
-    static_assert(!requires { App::spec(); }, "an application's spec is static and returns an ApplicationSpec");
+    static_assert(
+        !requires { App::spec(); }, "an application's spec is static and returns an ApplicationSpec");
   }
   if (spec.name == AtomText()) spec.name = application_name_of_class(type_name_of<App>());
   return spec;

@@ -48,7 +48,7 @@ inline namespace v1 {
 struct AtomText {
   Atom atom = {};
   AtomText() = default;
-  AtomText(Atom a) noexcept : atom(a) {}                       // NOLINT: implicit on purpose
+  AtomText(Atom a) noexcept : atom(a) {}                        // NOLINT: implicit on purpose
   AtomText(const char* text) : atom(std::string_view(text)) {}  // NOLINT
   AtomText(std::string_view text) : atom(text) {}               // NOLINT
   AtomText(const std::string& text) : atom(text) {}             // NOLINT

@@ -24,10 +24,10 @@ namespace detail {
 struct CallNode : Signal {
   Pid caller;
   Pid callee;
-  std::uint32_t call_id = 0;              // of the caller's call; 0 for send_request, whose answer is a message
-  bool failed = false;                    // comes back with `failure` instead of a reply
-  Reference request;                      // for send_request
-  Signal* watch = nullptr;                // the server's CallWatch, if the reply was deferred
+  std::uint32_t call_id = 0;                 // of the caller's call; 0 for send_request, whose answer is a message
+  bool failed = false;                       // comes back with `failure` instead of a reply
+  Reference request;                         // for send_request
+  Signal* watch = nullptr;                   // the server's CallWatch, if the reply was deferred
   const SignalTable* reply_table = nullptr;  // the node's table on its way back
   ExitReason failure;
 };
@@ -50,8 +50,8 @@ consteval std::uint16_t envelope_offset() {
 }
 
 template <class M, class R>
-inline constexpr SignalTable reply_table{
-    SignalKind::reply, 0, nullptr, nullptr, &destroy_node<Envelope<M, R>>, nullptr, nullptr, nullptr};
+inline constexpr SignalTable reply_table{SignalKind::reply, 0,       nullptr, nullptr, &destroy_node<Envelope<M, R>>,
+                                         nullptr,           nullptr, nullptr};
 
 // Sends an envelope back: with its reply, or with a failure. Any thread. The node is gone afterwards.
 COPPICE_API void send_reply(CallNode* node) noexcept;
@@ -146,16 +146,16 @@ struct CallTarget {
   Term address = {};                             // any term
   std::string_view module = "Elixir.GenServer";  // as an atom
   std::string_view function = "call";
-  std::string_view name = {};                    // a registered name
-  const NameBinding* binding = nullptr;          // a name in a via module
+  std::string_view name = {};            // a registered name
+  const NameBinding* binding = nullptr;  // a name in a via module
 
   // How it shows in an exit reason. Made only then: an atom or a term costs more than a call.
   [[nodiscard]] COPPICE_API Term shown() const;
 };
 
 struct CallOutcome {
-  CallNode* node = nullptr;   // the envelope with its reply; null if the call failed
-  ExitReason cause;           // why it failed: the bare `noproc`, `timeout`, ...
+  CallNode* node = nullptr;  // the envelope with its reply; null if the call failed
+  ExitReason cause;          // why it failed: the bare `noproc`, `timeout`, ...
   // What CallFailure tells of a call that failed. No text is made of it until somebody asks: who calls with try_call does
   // not.
   const TypeIdentity* request = nullptr;

@@ -100,10 +100,10 @@ struct ChildOutcome {
   StartOutcome outcome;
   std::optional<Term> info = {};
 
-  COPPICE_API ChildOutcome(const Pid& pid);     // NOLINT: implicit on purpose; no pid: {:error, :noproc}
+  COPPICE_API ChildOutcome(const Pid& pid);  // NOLINT: implicit on purpose; no pid: {:error, :noproc}
   COPPICE_API ChildOutcome(const Pid& pid, Term info);
-  COPPICE_API ChildOutcome(const Term& answer);  // NOLINT
-  COPPICE_API ChildOutcome(Result<Pid> result);  // NOLINT
+  COPPICE_API ChildOutcome(const Term& answer);                    // NOLINT
+  COPPICE_API ChildOutcome(Result<Pid> result);                    // NOLINT
   ChildOutcome(StartOutcome given) : outcome(std::move(given)) {}  // NOLINT
   template <class S>
   ChildOutcome(const StartResult<S>& result) : outcome(result.outcome()) {}  // NOLINT
@@ -113,7 +113,7 @@ namespace detail {
 
 // How a child is started. Immutable, shared by the copies of a specification.
 struct COPPICE_API StartFunction {
-  Atom module;    // how the call is shown
+  Atom module;  // how the call is shown
   Atom function;
   StartFunction(Atom m, Atom f) noexcept : module(m), function(f) {}
   StartFunction(const StartFunction&) = delete;
@@ -121,7 +121,7 @@ struct COPPICE_API StartFunction {
   virtual ~StartFunction();
   // In the supervisor's process; the child must be linked to it.
   [[nodiscard]] virtual ChildOutcome run() const = 0;
-  [[nodiscard]] virtual Term arguments() const = 0;         // a list
+  [[nodiscard]] virtual Term arguments() const = 0;              // a list
   [[nodiscard]] virtual bool is_empty() const { return false; }  // a std::function without a function
 };
 
@@ -187,7 +187,7 @@ class COPPICE_API ChildSpec {
   std::optional<Term> modules_;
   std::optional<Shutdown> shutdown_;
   std::optional<Backoff> backoff_;
-  Atom module_;    // of the start call, once its arguments are forgotten
+  Atom module_;  // of the start call, once its arguments are forgotten
   Atom function_;
   bool forgotten_ = false;
   bool has_id_ = false;
@@ -204,9 +204,10 @@ namespace detail {
 
 // Arguments are kept: text that somebody else owns is copied.
 template <class T>
-using Kept = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*> ||
-                                    std::is_same_v<std::decay_t<T>, std::string_view>,
-                                std::string, std::decay_t<T>>;
+using Kept =
+    std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> || std::is_same_v<std::decay_t<T>, char*> ||
+                           std::is_same_v<std::decay_t<T>, std::string_view>,
+                       std::string, std::decay_t<T>>;
 
 template <class T, class... Args>
 struct StartLink final : StartFunction {
@@ -253,8 +254,9 @@ template <class T, class... Args>
 ChildSpec default_child_spec(Args&&... args) {
   static_assert((std::is_copy_constructible_v<Kept<Args>> && ...),
                 "the arguments of a child are copied at each start: they must be copyable");
-  static_assert(requires(Kept<Args>... given) { T::start_link(std::move(given)...); },
-                "the class of a child has a start_link for these arguments, as every GenServer<itself> has");
+  static_assert(
+      requires(Kept<Args>... given) { T::start_link(std::move(given)...); },
+      "the class of a child has a start_link for these arguments, as every GenServer<itself> has");
   ChildSpec spec;
   spec.id(module_atom_of<T>());
   spec.start_with(std::make_shared<StartLink<T, Kept<Args>...>>(module_atom_of<T>(), std::forward<Args>(args)...));
@@ -297,7 +299,8 @@ template <class T, class... Args>
 // each start. It returns whatever makes a ChildOutcome. The process must be linked to the supervisor, which does not
 // check it (SV-015): spawn_link, start_link. What the function throws is the error of the start (SV-012).
 template <class F>
-  requires std::copy_constructible<F> && std::is_invocable_v<F&> && std::is_convertible_v<std::invoke_result_t<F&>, ChildOutcome>
+  requires std::copy_constructible<F> && std::is_invocable_v<F&> &&
+           std::is_convertible_v<std::invoke_result_t<F&>, ChildOutcome>
 [[nodiscard]] ChildSpec child(Term id, F start) {
   ChildSpec spec;
   spec.id(std::move(id));

@@ -43,16 +43,16 @@ class ServerAddress {
 
 // Where a child stands (SV-081).
 enum class ChildStatus : std::uint8_t {
-  running,     // has a pid; whether that process still lives is not known
-  undefined,   // has ended and is not to be restarted, was stopped, or has answered ignore
-  restarting   // its restart has failed and will be tried again
+  running,    // has a pid; whether that process still lives is not known
+  undefined,  // has ended and is not to be restarted, was stopped, or has answered ignore
+  restarting  // its restart has failed and will be tried again
 };
 
 // OTP: {id, child, type, modules}; child is a pid, :undefined or :restarting.
 struct ChildInfo {
   Term id;
   ChildStatus status = ChildStatus::running;
-  Pid pid;                                  // of a running one
+  Pid pid;  // of a running one
   ChildType type = ChildType::worker;
   Term modules;
   [[nodiscard]] COPPICE_API Term to_term() const;

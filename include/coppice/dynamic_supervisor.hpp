@@ -37,8 +37,8 @@ inline namespace v1 {
 // Wrong values are the error of the start: {:supervisor_data, {:invalid_period, 0}} (DS-004).
 struct DynamicSupervisorOptions {
   ServerName name = {};
-  std::int64_t max_restarts = 3;                         // at least 0
-  std::int64_t max_seconds = 5;                          // at least 1
+  std::int64_t max_restarts = 3;                            // at least 0
+  std::int64_t max_seconds = 5;                             // at least 1
   std::optional<std::int64_t> max_children = std::nullopt;  // none: no limit
 };
 

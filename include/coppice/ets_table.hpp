@@ -25,10 +25,10 @@ namespace ets {
 
 // What a table holds under one key (ET-002).
 enum class Type : std::uint8_t {
-  set,           // one object
-  ordered_set,   // one object; the objects stand in the order of `<` of their keys (Terms: by value, so that 1 and 1.0 are
-                 // one key, ET-003)
-  bag,           // many, no two of them equal
+  set,          // one object
+  ordered_set,  // one object; the objects stand in the order of `<` of their keys (Terms: by value, so that 1 and 1.0 are
+                // one key, ET-003)
+  bag,          // many, no two of them equal
   duplicate_bag  // many, also equal ones
 };
 
@@ -47,15 +47,15 @@ struct Heir {
 
 // What a table is, at one moment; size is exact only when nobody writes (ET-014, ET-066).
 struct Info {
-  std::uint64_t id = 0;          // differs from every other table's of this runtime
+  std::uint64_t id = 0;  // differs from every other table's of this runtime
   std::string name;
   bool named_table = false;
   Type type = Type::set;
   Access protection = Access::protected_;
   Pid owner;
-  Pid heir;                      // none: no pid
-  std::size_t size = 0;          // objects
-  std::size_t memory = 0;        // bytes of objects and of the structure; not what keys and values allocate themselves
+  Pid heir;                // none: no pid
+  std::size_t size = 0;    // objects
+  std::size_t memory = 0;  // bytes of objects and of the structure; not what keys and values allocate themselves
   bool fixed = false;
 };
 
@@ -84,7 +84,7 @@ struct FileInfo {
   bool named_table = false;
   Type type = Type::set;
   Access protection = Access::protected_;
-  std::uint64_t size = 0;        // objects
+  std::uint64_t size = 0;  // objects
 };
 // Reads a file's header; the reasons of Table::load.
 [[nodiscard]] COPPICE_API Result<FileInfo> file_info(const std::string& path);
@@ -117,7 +117,7 @@ using TableHandle = std::shared_ptr<TableState>;
 struct TableRef {
   const TableHandle* handle = nullptr;
   std::string_view name = {};
-  std::uint64_t hash = 0;       // hash_text(name)
+  std::uint64_t hash = 0;  // hash_text(name)
   const ObjectOps* ops = nullptr;
 };
 

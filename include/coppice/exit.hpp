@@ -20,12 +20,12 @@ inline namespace v1 {
 
 // What a reader wants to know about a call that failed. Empty for an Exit that was not thrown by a call.
 struct CallFailure {
-  std::string server;                    // its name, else its pid, as the caller addressed it
-  Pid pid;                               // the process that was asked; none if the name was not registered
-  std::string request;                   // type of the request
-  std::chrono::nanoseconds waited{0};    // how long the caller waited
-  std::size_t queue_length = 0;          // messages in the server's mailbox when the call failed
-  std::string doing;                     // type of the message that the server was handling then; empty if idle or gone
+  std::string server;                  // its name, else its pid, as the caller addressed it
+  Pid pid;                             // the process that was asked; none if the name was not registered
+  std::string request;                 // type of the request
+  std::chrono::nanoseconds waited{0};  // how long the caller waited
+  std::size_t queue_length = 0;        // messages in the server's mailbox when the call failed
+  std::string doing;                   // type of the message that the server was handling then; empty if idle or gone
 };
 
 class COPPICE_API Exit {

@@ -35,7 +35,7 @@ class COPPICE_API ExitReason {
   // Any atom or term. A Term that came from an exception's reason is that exception again, also if it stood in a tuple.
   // Terms that are no node (numbers, empty containers) allocate a box, hence may throw std::bad_alloc; others do not.
   ExitReason(Atom atom) noexcept;  // NOLINT: implicit on purpose
-  ExitReason(Term term);  // NOLINT: implicit on purpose
+  ExitReason(Term term);           // NOLINT: implicit on purpose
 
   // The predefined reasons. `kill` ends a process unconditionally if it is *sent*; its links see `killed` (PR-048).
   [[nodiscard]] static constexpr ExitReason normal() noexcept { return {}; }

@@ -117,9 +117,9 @@ consteval FormatKind format_kind() {
     return std::is_void_v<std::remove_pointer_t<T>> ? FormatKind::pointer : FormatKind::refused;
   } else if constexpr (TermOptional<T>) {
     return format_kind<std::remove_cvref_t<typename T::value_type>>() == FormatKind::refused ? FormatKind::refused
-                                                                                            : FormatKind::custom;
-  } else if constexpr (TermDuration<T> || FormatPath<T> || std::is_base_of_v<std::exception, T> ||
-                       FormatToString<T> || FormatTerm<T>) {
+                                                                                             : FormatKind::custom;
+  } else if constexpr (TermDuration<T> || FormatPath<T> || std::is_base_of_v<std::exception, T> || FormatToString<T> ||
+                       FormatTerm<T>) {
     return FormatKind::custom;
   } else {
     return FormatKind::refused;

@@ -155,15 +155,17 @@ class GenServer {
     Action&& hibernate() && { return this->pause = detail::Pause::hibernate, std::move(*this); }
     // handle_continue(message) runs before any other message (GS-070).
     template <class M>
-    Action&& then(M message) && { return set_continuation(*this, std::move(message)), std::move(*this); }
+    Action&& then(M message) && {
+      return set_continuation(*this, std::move(message)), std::move(*this);
+    }
   };
 
   // The result of a handle_call with reply R.
   template <class R>
   class [[nodiscard]] Answer : public detail::Wish {
    public:
-    Answer(R reply) : value(std::move(reply)) {}                    // NOLINT: a bare reply is an answer
-    Answer(Action action) : detail::Wish(std::move(action)) {}      // NOLINT: noreply(), stop(reason)
+    Answer(R reply) : value(std::move(reply)) {}                // NOLINT: a bare reply is an answer
+    Answer(Action action) : detail::Wish(std::move(action)) {}  // NOLINT: noreply(), stop(reason)
     template <class V>
       requires(!std::is_same_v<V, R> && std::is_convertible_v<V, R>)
     Answer(Answer<V> other) : detail::Wish(static_cast<detail::Wish&&>(other)) {  // NOLINT
@@ -172,7 +174,9 @@ class GenServer {
     Answer&& timeout(WaitTime d) && { return detail::wish_timeout(*this, d), std::move(*this); }
     Answer&& hibernate() && { return this->pause = detail::Pause::hibernate, std::move(*this); }
     template <class M>
-    Answer&& then(M message) && { return set_continuation(*this, std::move(message)), std::move(*this); }
+    Answer&& then(M message) && {
+      return set_continuation(*this, std::move(message)), std::move(*this);
+    }
 
     std::optional<R> value;
   };
@@ -181,15 +185,17 @@ class GenServer {
   class [[nodiscard]] Init : public detail::Wish {
    public:
     Init() = default;
-    Init(Action action) : detail::Wish(std::move(action)) {}        // NOLINT: stop(reason)
-    Init(Error error) {                                             // NOLINT: error(reason)
+    Init(Action action) : detail::Wish(std::move(action)) {}  // NOLINT: stop(reason)
+    Init(Error error) {                                       // NOLINT: error(reason)
       this->verdict = detail::Verdict::error;
       this->reason = std::move(error.reason);
     }
     Init&& timeout(WaitTime d) && { return detail::wish_timeout(*this, d), std::move(*this); }
     Init&& hibernate() && { return this->pause = detail::Pause::hibernate, std::move(*this); }
     template <class M>
-    Init&& then(M message) && { return set_continuation(*this, std::move(message)), std::move(*this); }
+    Init&& then(M message) && {
+      return set_continuation(*this, std::move(message)), std::move(*this);
+    }
   };
 
   [[nodiscard]] static Init ok() { return {}; }

@@ -46,12 +46,12 @@ struct Messages {};
 // Options of start_link_as and its kin. Every field has a default.
 struct StartOptions {
   ServerName name = {};
-  WaitTime timeout = infinity;         // of the constructor and init together (GS-009)
+  WaitTime timeout = infinity;          // of the constructor and init together (GS-009)
   WaitTime hibernate_after = infinity;  // accepted; an idle server holds no stack anyway (GS-012)
-  SpawnOptions spawn = {};             // its `name` must stay empty
-  bool trace = false;                  // sys::trace from the start (GS-010)
-  bool statistics = false;             // sys::statistics from the start
-  std::size_t log = 0;                 // sys::log of so many events from the start
+  SpawnOptions spawn = {};              // its `name` must stay empty
+  bool trace = false;                   // sys::trace from the start (GS-010)
+  bool statistics = false;              // sys::statistics from the start
+  std::size_t log = 0;                  // sys::log of so many events from the start
 };
 
 namespace detail {
@@ -64,14 +64,17 @@ enum class Pause : std::uint8_t { none, timeout, hibernate, go_on };
 struct Wish {
   Verdict verdict = Verdict::go_on;
   Pause pause = Pause::none;
-  std::int64_t timeout = 0;          // ns, for Pause::timeout
-  Signal* continuation = nullptr;    // for Pause::go_on; owned
-  ExitReason reason;                 // for stop, error, bad_return
+  std::int64_t timeout = 0;        // ns, for Pause::timeout
+  Signal* continuation = nullptr;  // for Pause::go_on; owned
+  ExitReason reason;               // for stop, error, bad_return
 
   Wish() = default;
   Wish(Wish&& other) noexcept
-      : verdict(other.verdict), pause(other.pause), timeout(other.timeout),
-        continuation(std::exchange(other.continuation, nullptr)), reason(std::move(other.reason)) {}
+      : verdict(other.verdict),
+        pause(other.pause),
+        timeout(other.timeout),
+        continuation(std::exchange(other.continuation, nullptr)),
+        reason(std::move(other.reason)) {}
   Wish& operator=(Wish&& other) noexcept {
     std::swap(verdict, other.verdict);
     std::swap(pause, other.pause);
@@ -95,13 +98,13 @@ struct ServerTable;
 
 // The part of a server that typed code sees.
 struct ServerBody {
-  void* state = nullptr;                  // the S
+  void* state = nullptr;  // the S
   const ServerTable* table = nullptr;
-  Wish wish;                              // of the callback that ran last
-  CallNode* held_reply = nullptr;         // stop(reason, value): sent once terminate has run (GS-060)
-  CallNode* unanswered = nullptr;         // the call whose handler runs, until it has replied
-  bool debugging = false;                 // somebody follows this server: replies are to be described
-  std::optional<Term> shown_reply;        // what the handler that ran last has replied, if debugging
+  Wish wish;                        // of the callback that ran last
+  CallNode* held_reply = nullptr;   // stop(reason, value): sent once terminate has run (GS-060)
+  CallNode* unanswered = nullptr;   // the call whose handler runs, until it has replied
+  bool debugging = false;           // somebody follows this server: replies are to be described
+  std::optional<Term> shown_reply;  // what the handler that ran last has replied, if debugging
 };
 
 using Deliver = void (*)(ServerBody&, Signal*);
@@ -115,14 +118,14 @@ struct ServerTable {
   std::size_t stack_size;
   bool trap_exit;
   bool migratable;
-  void (*init)(ServerBody&);                                 // null without an init()
+  void (*init)(ServerBody&);  // null without an init()
   void (*destroy)(void* state) noexcept;
-  Deliver (*find_info)(const TypeIdentity*);                 // handler of a bare message, or null
-  void (*handle_any)(ServerBody&, Signal*);                  // a catch-all for Term or std::any, or null
-  void (*terminate)(void* state, const ExitReason&);         // null without one
+  Deliver (*find_info)(const TypeIdentity*);          // handler of a bare message, or null
+  void (*handle_any)(ServerBody&, Signal*);           // a catch-all for Term or std::any, or null
+  void (*terminate)(void* state, const ExitReason&);  // null without one
   Term (*format_state)(const void* state);
-  std::string (*initial_call)(const void* state);            // null: the class and its init
-  bool is_machine;                                           // a StateMachine, for reports
+  std::string (*initial_call)(const void* state);  // null: the class and its init
+  bool is_machine;                                 // a StateMachine, for reports
 };
 
 // Constructs the state in the new process.
@@ -270,23 +273,13 @@ inline constexpr SignalTable cast_table{SignalKind::message,
                                         &describe_payload<M>,
                                         true};
 template <class S, class M>
-inline constexpr SignalTable info_table{SignalKind::message,
-                                        message_offset<M>(),
-                                        &type_identity<M>,
-                                        server_table<S>(),
-                                        &destroy_node<MessageNode<M>>,
-                                        &deliver_info<S, M>,
-                                        nullptr,
-                                        &describe_payload<M>};
+inline constexpr SignalTable info_table{
+    SignalKind::message,           message_offset<M>(), &type_identity<M>, server_table<S>(),
+    &destroy_node<MessageNode<M>>, &deliver_info<S, M>, nullptr,           &describe_payload<M>};
 template <class S, class M>
-inline constexpr SignalTable continue_table{SignalKind::message,
-                                            message_offset<M>(),
-                                            &type_identity<M>,
-                                            server_table<S>(),
-                                            &destroy_node<MessageNode<M>>,
-                                            &deliver_continue<S, M>,
-                                            nullptr,
-                                            &describe_payload<M>};
+inline constexpr SignalTable continue_table{
+    SignalKind::message,           message_offset<M>(),     &type_identity<M>, server_table<S>(),
+    &destroy_node<MessageNode<M>>, &deliver_continue<S, M>, nullptr,           &describe_payload<M>};
 template <class S, class M>
 inline constexpr SignalTable call_table{SignalKind::message,
                                         envelope_offset<M, typename M::Reply>(),
@@ -505,22 +498,15 @@ struct TableOf {
   static const ServerTable table;
 };
 template <class S>
-const ServerTable TableOf<S>::table{
-    type_name_of<S>(),
-    NameText<S>::text.data(),
-    sizeof(S),
-    alignof(S),
-    stack_size_of<S>(),
-    traps_exits<S>(),
-    is_migratable<S>(),
-    IsMachine<S> || requires(S& s) { s.init(); } ? &call_init<S> : nullptr,
-    &destroy_state<S>,
-    &find_info<S>,
+const ServerTable TableOf<S>::table{type_name_of<S>(), NameText<S>::text.data(), sizeof(S), alignof(S),
+                                    stack_size_of<S>(), traps_exits<S>(), is_migratable<S>(),
+                                    IsMachine<S> || requires(S& s){s.init();
+}  // namespace detail
+? &call_init<S> : nullptr, &destroy_state<S>, &find_info<S>,
     HandlesInfo<S, Term> || (HandlesInfo<S, std::any> && !IsMachine<S>) ? &handle_any<S> : nullptr,
-    requires(S& s, const ExitReason& r) { s.terminate(r); } ? &call_terminate<S> : nullptr,
-    &format_state<S>,
-    requires(const S& s) { s.initial_call(); } ? &initial_call_of<S> : nullptr,
-    IsMachine<S>};
+    requires(S& s, const ExitReason& r) { s.terminate(r); } ? &call_terminate<S> : nullptr, &format_state<S>,
+    requires(const S& s) { s.initial_call(); } ? &initial_call_of<S> : nullptr, IsMachine<S>
+};  // namespace v1
 
 template <class S>
 consteval const ServerTable* server_table() {
@@ -554,6 +540,6 @@ StartOptions default_options() {
   return options;
 }
 
-}  // namespace detail
+}  // namespace coppice
 }  // namespace v1
 }  // namespace coppice

@@ -49,7 +49,7 @@ class COPPICE_API JsonReader {
   [[nodiscard]] std::int64_t integer();
   [[nodiscard]] double number();
   void skip();  // one value, whatever it is
-  void end();  // nothing may follow
+  void end();   // nothing may follow
   [[noreturn]] void fail(std::string_view wanted) const;
 
  private:

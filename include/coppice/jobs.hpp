@@ -96,8 +96,8 @@ struct Job {
 class JobResult {
  public:
   enum class Kind : std::uint8_t { ok, error, snooze, cancel, discard };
-  JobResult() = default;  // ok
-  JobResult(Ok) {}  // NOLINT
+  JobResult() = default;                                                            // ok
+  JobResult(Ok) {}                                                                  // NOLINT
   JobResult(Error error) : kind_(Kind::error), reason_(std::move(error.reason)) {}  // NOLINT
   template <class T>
   JobResult(const Result<T>& result) {  // NOLINT
@@ -126,12 +126,12 @@ struct WorkerType {
 
 // How a job is inserted. Every field has a default.
 struct InsertOptions {
-  std::chrono::nanoseconds schedule_in{0};  // from now
+  std::chrono::nanoseconds schedule_in{0};                                 // from now
   std::optional<std::chrono::system_clock::time_point> scheduled_at = {};  // or at that time
-  std::string key = {};  // jobs of one key are performed one after the other; at most 255 bytes
-  std::optional<int> priority = {};  // 0 to 9, 0 first; the worker's if none is given
+  std::string key = {};                  // jobs of one key are performed one after the other; at most 255 bytes
+  std::optional<int> priority = {};      // 0 to 9, 0 first; the worker's if none is given
   std::optional<int> max_attempts = {};  // the worker's
-  std::string queue = {};  // the worker's
+  std::string queue = {};                // the worker's
   // If a job of this worker with the same arguments was inserted within that time, and was neither cancelled nor
   // discarded, nothing is inserted: the result is that job.
   std::chrono::nanoseconds unique_for{0};
@@ -244,9 +244,9 @@ struct JobsOptions {
   std::chrono::nanoseconds drain = std::chrono::seconds(15);  // at a stop: for the jobs that are being performed
   std::chrono::nanoseconds prune_after = std::chrono::hours(24 * 7);  // what is over for so long is deleted
   int rescues_max = 20;
-  std::size_t args_max = 64 * 1024;  // bytes of the arguments of a job
+  std::size_t args_max = 64 * 1024;        // bytes of the arguments of a job
   std::size_t unfinished_max = 1'000'000;  // jobs that are not over; one more is the error `full`
-  bool sync = true;  // an insert waits until the disk has it; false: a loss of power may lose the last ones
+  bool sync = true;            // an insert waits until the disk has it; false: a loss of power may lose the last ones
   std::int64_t max_pages = 0;  // size of the database, of 4096 bytes; 0: no limit
 };
 
@@ -264,9 +264,9 @@ struct JobInfo {
   int max_attempts = 1;
   int rescued = 0;
   Time inserted_at;
-  Time scheduled_at;  // the next attempt, or the one that is under way or was the last
+  Time scheduled_at;                      // the next attempt, or the one that is under way or was the last
   std::optional<Time> attempted_at = {};  // when the last attempt began
-  std::optional<Time> finished_at = {};  // completed, discarded or cancelled
+  std::optional<Time> finished_at = {};   // completed, discarded or cancelled
   std::string last_error;
 };
 
@@ -276,8 +276,8 @@ struct JobFilter {
   std::string queue = {};
   std::string worker = {};
   std::string key = {};
-  std::size_t limit = 100;  // at most 10 000; for list
-  JobId after = 0;  // only jobs with a higher id: to list page by page
+  std::size_t limit = 100;    // at most 10 000; for list
+  JobId after = 0;            // only jobs with a higher id: to list page by page
   std::string jobs = "Jobs";  // the name of the Jobs
 };
 

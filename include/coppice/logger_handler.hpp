@@ -115,8 +115,8 @@ class COPPICE_API Handler {
 };
 
 struct HandlerOptions {
-  Level level = Level::all;                           // events that are less severe do not reach it
-  std::vector<NamedFilter> filters = {};              // in their order
+  Level level = Level::all;               // events that are less severe do not reach it
+  std::vector<NamedFilter> filters = {};  // in their order
   FilterDefault filter_default = FilterDefault::log;
 };
 
@@ -165,11 +165,12 @@ class COPPICE_API Output {
 // OTP's logger_olp with its defaults (LR-010). `waiting` are the events taken and not yet written, and those dropped
 // since the queue was last empty.
 struct OverloadProtection {
-  std::size_t sync_at = 10;    // waiting: the caller waits until its event is written
-  std::size_t drop_at = 200;   // waiting: new events are dropped
-  std::size_t flush_at = 1000; // waiting: the events in the queue are dropped, so that what is written next is recent
-  std::chrono::milliseconds sync_wait_max{500};  // a caller waits no longer; then nobody waits until the output moves on
-  bool burst_limit = true;     // at most burst_max events in burst_window
+  std::size_t sync_at = 10;     // waiting: the caller waits until its event is written
+  std::size_t drop_at = 200;    // waiting: new events are dropped
+  std::size_t flush_at = 1000;  // waiting: the events in the queue are dropped, so that what is written next is recent
+  std::chrono::milliseconds sync_wait_max{
+      500};                 // a caller waits no longer; then nobody waits until the output moves on
+  bool burst_limit = true;  // at most burst_max events in burst_window
   std::size_t burst_max = 500;
   std::chrono::milliseconds burst_window{1000};
 };

@@ -79,7 +79,8 @@ namespace detail {
 // -- what may be a message --------------------------------------------------------------------------------------------
 
 template <class T>
-struct is_borrowed : std::bool_constant<std::is_pointer_v<T> || std::is_reference_v<T> || std::is_member_pointer_v<T>> {};
+struct is_borrowed : std::bool_constant<std::is_pointer_v<T> || std::is_reference_v<T> || std::is_member_pointer_v<T>> {
+};
 template <class C, class Tr>
 struct is_borrowed<std::basic_string_view<C, Tr>> : std::true_type {};
 template <class T>
@@ -126,7 +127,7 @@ constexpr std::uint64_t hash_text(std::string_view text) {
 
 template <class T>
 inline constexpr TypeIdentity type_identity{hash_text(qualified_type_name_of<T>()), &typeid(T), type_name_of<T>(),
-                                             std::is_trivially_copyable_v<T>};
+                                            std::is_trivially_copyable_v<T>};
 
 // Addresses of inline variables may differ across shared objects: compare the pointer first, then hash and name.
 inline bool same_type(const TypeIdentity* a, const TypeIdentity* b) noexcept {
@@ -159,15 +160,16 @@ struct ServerBody;
 // One static table for each type of node.
 struct SignalTable {
   SignalKind kind;
-  std::uint16_t payload_offset;                        // from the Signal to the payload, for messages
-  const TypeIdentity* type;                            // of the payload; null for bare signals
-  const void* behaviour;                               // typed delivery: the behaviour that must receive it, or null
-  void (*destroy)(Signal*) noexcept;                   // frees the node and what it holds
-  void (*deliver)(ServerBody&, Signal*);               // typed delivery: runs the handler; consumes the node
-  void (*bounce)(Signal*, const ExitReason&) noexcept; // tells the sender that nobody will handle it; consumes the node
-  Term (*describe)(const void* payload);               // for reports and catch-alls
-  bool is_cast = false;                                // typed delivery to handle_cast
-  std::any (*to_any)(void* payload) = nullptr;         // for a catch-all; moves the payload. Null: it cannot be copied
+  std::uint16_t payload_offset;           // from the Signal to the payload, for messages
+  const TypeIdentity* type;               // of the payload; null for bare signals
+  const void* behaviour;                  // typed delivery: the behaviour that must receive it, or null
+  void (*destroy)(Signal*) noexcept;      // frees the node and what it holds
+  void (*deliver)(ServerBody&, Signal*);  // typed delivery: runs the handler; consumes the node
+  void (*bounce)(Signal*,
+                 const ExitReason&) noexcept;   // tells the sender that nobody will handle it; consumes the node
+  Term (*describe)(const void* payload);        // for reports and catch-alls
+  bool is_cast = false;                         // typed delivery to handle_cast
+  std::any (*to_any)(void* payload) = nullptr;  // for a catch-all; moves the payload. Null: it cannot be copied
 };
 
 struct Signal {

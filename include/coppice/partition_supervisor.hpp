@@ -34,9 +34,9 @@ namespace coppice {
 inline namespace v1 {
 
 struct PartitionSupervisorOptions {
-  ServerName name = {};                                    // required (PS-001)
-  std::optional<ChildSpec> child_spec = std::nullopt;      // required; its id does not matter (PS-005)
-  std::optional<std::int64_t> partitions = std::nullopt;   // positive; none: one for each scheduler (PS-002)
+  ServerName name = {};                                   // required (PS-001)
+  std::optional<ChildSpec> child_spec = std::nullopt;     // required; its id does not matter (PS-005)
+  std::optional<std::int64_t> partitions = std::nullopt;  // positive; none: one for each scheduler (PS-002)
   Strategy strategy = Strategy::one_for_one;
   std::int64_t max_restarts = 3;
   std::int64_t max_seconds = 5;

@@ -52,9 +52,7 @@ struct Reference {
   std::uint32_t creation = 0;
 
   // The number behind a reference that this program made; 0 for none.
-  [[nodiscard]] constexpr std::uint64_t id() const noexcept {
-    return (std::uint64_t{words[1]} << 32) | words[0];
-  }
+  [[nodiscard]] constexpr std::uint64_t id() const noexcept { return (std::uint64_t{words[1]} << 32) | words[0]; }
   static constexpr Reference from_id(std::uint64_t id, std::uint32_t creation) noexcept {
     return {{static_cast<std::uint32_t>(id), static_cast<std::uint32_t>(id >> 32)}, 2, 0, creation};
   }

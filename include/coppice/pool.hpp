@@ -65,28 +65,28 @@ class Pool;
 template <class Resource>
 struct PoolOptions {
   ServerName name = {};
-  std::size_t size = 10;  // resources at most; 0 is `{badarg, text}`
-  std::size_t queue_max = 1'000;  // callers that wait, beside those for whom a resource is being made; 0: nobody
-  bool lazy = false;  // made when first needed instead of at the start
+  std::size_t size = 10;             // resources at most; 0 is `{badarg, text}`
+  std::size_t queue_max = 1'000;     // callers that wait, beside those for whom a resource is being made; 0: nobody
+  bool lazy = false;                 // made when first needed instead of at the start
   WaitTime idle_timeout = infinity;  // one that nobody has used for so long is destroyed (and replaced, unless lazy)
-  std::uint64_t max_uses = 0;  // replaced after so many; 0: never
-  Backoff retry = {};  // delays after a factory that failed
-  std::function<bool(Resource&)> is_alive = {};  // before each use but the first; false: replaced, caller goes first
+  std::uint64_t max_uses = 0;        // replaced after so many; 0: never
+  Backoff retry = {};                // delays after a factory that failed
+  std::function<bool(Resource&)> is_alive = {};    // before each use but the first; false: replaced, caller goes first
   std::function<bool(Resource&)> on_checkin = {};  // when a function has returned; false: replaced
 };
 
 // A pool as it is now; the counters begin with its start.
 struct PoolInfo {
   std::size_t size = 0;
-  std::size_t idle = 0;  // ready to be lent
-  std::size_t busy = 0;  // lent
-  std::size_t making = 0;  // the factory is at work, or will be after a delay
-  std::size_t waiting = 0;  // callers in the queue
-  std::uint64_t served = 0;  // callers that got a resource
-  std::uint64_t rejected = 0;  // callers that found the queue full
-  std::uint64_t gave_up = 0;  // callers that left the queue: timeout or death
-  std::uint64_t discarded = 0;  // resources destroyed, for whatever cause
-  std::uint64_t failures = 0;  // of the factory
+  std::size_t idle = 0;                         // ready to be lent
+  std::size_t busy = 0;                         // lent
+  std::size_t making = 0;                       // the factory is at work, or will be after a delay
+  std::size_t waiting = 0;                      // callers in the queue
+  std::uint64_t served = 0;                     // callers that got a resource
+  std::uint64_t rejected = 0;                   // callers that found the queue full
+  std::uint64_t gave_up = 0;                    // callers that left the queue: timeout or death
+  std::uint64_t discarded = 0;                  // resources destroyed, for whatever cause
+  std::uint64_t failures = 0;                   // of the factory
   std::optional<ExitReason> last_failure = {};  // of the factory; none since it last succeeded
 };
 
@@ -234,7 +234,7 @@ class Pool {
  public:
   using Options = PoolOptions<Resource>;
   using Name = coppice::Name<Pool<Resource>>;  // constexpr: `inline constexpr Pool<Connection>::Name db{"Db"}`
-  using Ref = ServerRef<Pool<Resource>>;  // what start_link's value() is; start_link, checkout, info, stop
+  using Ref = ServerRef<Pool<Resource>>;       // what start_link's value() is; start_link, checkout, info, stop
 
   // Starts a pool linked to the caller, by a process. Error: `{:already_started, pid}`, or `{badarg, text}` for options
   // that make no sense. The factory is copied: it must not need anything that ends before the pool.

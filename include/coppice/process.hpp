@@ -222,7 +222,7 @@ COPPICE_API bool unlink(const Pid& pid);
 enum class AliasMode : std::uint8_t { none, explicit_unalias, demonitor, reply_demonitor };
 
 struct MonitorOptions {
-  Term tag = {};                     // becomes Down::tag (PR-077)
+  Term tag = {};                      // becomes Down::tag (PR-077)
   AliasMode alias = AliasMode::none;  // makes the reference an alias too (PR-078)
 };
 
@@ -276,7 +276,7 @@ bool trap_exit(T) = delete;  // a pointer or a number is no flag
 namespace dictionary {
 COPPICE_API Term put(const Term& key, Term value);  // the previous value or nil
 [[nodiscard]] COPPICE_API Term get(const Term& key, const Term& otherwise = {});
-COPPICE_API Term erase(const Term& key);            // the removed value or nil; OTP: Process.delete/1
+COPPICE_API Term erase(const Term& key);  // the removed value or nil; OTP: Process.delete/1
 [[nodiscard]] COPPICE_API std::vector<Term> keys();
 [[nodiscard]] COPPICE_API std::vector<Term> keys_of(const Term& value);
 }  // namespace dictionary
@@ -356,15 +356,15 @@ struct ProcessInfo {
   Pid pid;
   std::string registered_name;  // empty for none (PR-124)
   Term label;
-  std::string initial_call;     // class of a server, or the type of the spawned function
-  std::string current_function; // innermost frame that is not ours; empty for an idle server
+  std::string initial_call;      // class of a server, or the type of the spawned function
+  std::string current_function;  // innermost frame that is not ours; empty for an idle server
   std::vector<std::string> current_stacktrace;
   ProcessStatus status = ProcessStatus::waiting;
   bool trap_exit = false;
   std::size_t message_queue_len = 0;
-  std::size_t message_queue_peak = 0;   // ours: high-water mark
-  std::uint64_t messages_dropped = 0;   // ours: by the overflow policy
-  std::vector<Term> messages;           // at most 100 of them
+  std::size_t message_queue_peak = 0;  // ours: high-water mark
+  std::uint64_t messages_dropped = 0;  // ours: by the overflow policy
+  std::vector<Term> messages;          // at most 100 of them
   std::vector<Pid> links;
   std::vector<Pid> monitors;
   std::vector<Pid> monitored_by;

@@ -48,15 +48,30 @@ COPPICE_API Term term_of_message(const Signal* message);
 template <class F>
 struct argument_of : argument_of<decltype(&F::operator())> {};
 template <class C, class R, class A>
-struct argument_of<R (C::*)(A)> { using type = A; using result = R; };
+struct argument_of<R (C::*)(A)> {
+  using type = A;
+  using result = R;
+};
 template <class C, class R, class A>
-struct argument_of<R (C::*)(A) const> { using type = A; using result = R; };
+struct argument_of<R (C::*)(A) const> {
+  using type = A;
+  using result = R;
+};
 template <class C, class R, class A>
-struct argument_of<R (C::*)(A) noexcept> { using type = A; using result = R; };
+struct argument_of<R (C::*)(A) noexcept> {
+  using type = A;
+  using result = R;
+};
 template <class C, class R, class A>
-struct argument_of<R (C::*)(A) const noexcept> { using type = A; using result = R; };
+struct argument_of<R (C::*)(A) const noexcept> {
+  using type = A;
+  using result = R;
+};
 template <class R, class A>
-struct argument_of<R (*)(A)> { using type = A; using result = R; };
+struct argument_of<R (*)(A)> {
+  using type = A;
+  using result = R;
+};
 
 }  // namespace detail
 

@@ -362,10 +362,10 @@ class Registry {
   };
 
   struct Options {
-    std::optional<Name> name = {};              // required
+    std::optional<Name> name = {};  // required
     Keys keys = Keys::unique;
-    std::size_t partitions = 1;                 // at least 1; more for registries that many cores write to
-    std::vector<std::string> listeners = {};    // names of processes that are told of registrations
+    std::size_t partitions = 1;               // at least 1; more for registries that many cores write to
+    std::vector<std::string> listeners = {};  // names of processes that are told of registrations
     std::vector<std::pair<Term, Term>> meta = {};
   };
 

@@ -94,7 +94,9 @@ class RequestCollection {
   }
   // The same two with a deadline (GS-078).
   [[nodiscard]] Collected wait_response(const Until& deadline) { return wait_response(detail::time_left(deadline)); }
-  [[nodiscard]] Collected receive_response(const Until& deadline) { return receive_response(detail::time_left(deadline)); }
+  [[nodiscard]] Collected receive_response(const Until& deadline) {
+    return receive_response(detail::time_left(deadline));
+  }
 
   // Is this message the answer to one of them?
   [[nodiscard]] Collected check_response(const Response& response) {

@@ -71,7 +71,9 @@ class Maybe {
 template <class T = Ok>
 class [[nodiscard]] Result : public detail::Maybe<Result<T>, T> {
  public:
-  Result() requires std::is_default_constructible_v<T> : detail::Maybe<Result<T>, T>(T{}) {}
+  Result()
+    requires std::is_default_constructible_v<T>
+      : detail::Maybe<Result<T>, T>(T{}) {}
   Result(T value) : detail::Maybe<Result<T>, T>(std::move(value)) {}
   Result(Error error) : reason_(std::move(error.reason)) {}
 

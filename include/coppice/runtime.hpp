@@ -35,23 +35,23 @@ inline namespace v1 {
 enum class HandOff : std::uint8_t { automatic, always, never };
 
 struct RuntimeOptions {
-  unsigned schedulers = 0;                         // worker threads; 0: one for each core that we may use
-  std::size_t stack_size = 256 * 1024;             // bytes of address space of a stack, guard included
-  std::size_t stacks_max = 1'000'000;              // beyond it a process that has to wait ends with :system_limit
+  unsigned schedulers = 0;              // worker threads; 0: one for each core that we may use
+  std::size_t stack_size = 256 * 1024;  // bytes of address space of a stack, guard included
+  std::size_t stacks_max = 1'000'000;   // beyond it a process that has to wait ends with :system_limit
   std::size_t processes_max = (1u << Pid::slot_bits) - 2;
-  std::size_t high_water_mark = 100'000;           // unread messages of one process that are worth a log line
-  std::chrono::milliseconds shutdown_timeout{5'000};     // stop() takes no longer
-  std::chrono::milliseconds long_schedule{200};    // a handler that holds its worker longer is reported; 0: never
-  bool detect_deadlocks = true;                    // a call that closes a cycle fails at once with the path
-  unsigned blocking_threads_max = 64;              // threads of blocking(...); more callers queue
-  HandOff hand_off = HandOff::automatic;           // calls to idle servers
+  std::size_t high_water_mark = 100'000;              // unread messages of one process that are worth a log line
+  std::chrono::milliseconds shutdown_timeout{5'000};  // stop() takes no longer
+  std::chrono::milliseconds long_schedule{200};       // a handler that holds its worker longer is reported; 0: never
+  bool detect_deadlocks = true;                       // a call that closes a cycle fails at once with the path
+  unsigned blocking_threads_max = 64;                 // threads of blocking(...); more callers queue
+  HandOff hand_off = HandOff::automatic;              // calls to idle servers
 };
 
 // What a shutdown had to do.
 struct StopReport {
-  bool clean = true;                      // every process had ended before the deadline
-  std::vector<std::string> killed;        // "<0.12.0> (Counter)": had to be killed, did not heed `shutdown`
-  std::vector<std::string> abandoned;     // could not be ended: stuck in user code; their threads are left behind
+  bool clean = true;                   // every process had ended before the deadline
+  std::vector<std::string> killed;     // "<0.12.0> (Counter)": had to be killed, did not heed `shutdown`
+  std::vector<std::string> abandoned;  // could not be ended: stuck in user code; their threads are left behind
 };
 
 class COPPICE_API Runtime {
@@ -87,8 +87,8 @@ class COPPICE_API Runtime {
   };
 
   [[nodiscard]] std::size_t process_count() const noexcept;
-  [[nodiscard]] std::size_t timer_count() const noexcept;   // armed send_after and start_timer timers
-  [[nodiscard]] std::size_t stacks_held() const noexcept;   // stacks that waiting processes keep
+  [[nodiscard]] std::size_t timer_count() const noexcept;  // armed send_after and start_timer timers
+  [[nodiscard]] std::size_t stacks_held() const noexcept;  // stacks that waiting processes keep
 
   [[nodiscard]] runtime::Core& core() const noexcept { return *core_; }
 

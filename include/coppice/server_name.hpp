@@ -36,8 +36,8 @@ class COPPICE_API NameBinding {
   virtual bool register_name(const Pid& pid) const = 0;  // by the new process, for itself
   virtual void unregister_name() const = 0;
   [[nodiscard]] virtual Pid whereis_name() const = 0;
-  [[nodiscard]] virtual Term name() const = 0;   // {Sessions, "ann"}
-  [[nodiscard]] virtual Term term() const = 0;   // {:via, Registry, {Sessions, "ann"}}
+  [[nodiscard]] virtual Term name() const = 0;  // {Sessions, "ann"}
+  [[nodiscard]] virtual Term term() const = 0;  // {:via, Registry, {Sessions, "ann"}}
 };
 }  // namespace detail
 
@@ -45,10 +45,10 @@ class COPPICE_API NameBinding {
 class ServerName {
  public:
   ServerName() = default;
-  ServerName(const char* name) : local_(name) {}                // NOLINT: implicit on purpose
-  ServerName(std::string name) : local_(std::move(name)) {}     // NOLINT
-  ServerName(std::string_view name) : local_(name) {}           // NOLINT
-  COPPICE_API ServerName(ViaModule& module, Term name);         // the module must outlive every use of the name
+  ServerName(const char* name) : local_(name) {}             // NOLINT: implicit on purpose
+  ServerName(std::string name) : local_(std::move(name)) {}  // NOLINT
+  ServerName(std::string_view name) : local_(name) {}        // NOLINT
+  COPPICE_API ServerName(ViaModule& module, Term name);      // the module must outlive every use of the name
   explicit ServerName(std::shared_ptr<const detail::NameBinding> binding) : binding_(std::move(binding)) {}
 
   [[nodiscard]] bool empty() const noexcept { return local_.empty() && binding_ == nullptr; }

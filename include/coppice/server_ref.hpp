@@ -58,14 +58,14 @@ template <class S, class Kind, class M>
 concept MachineHandles = requires { requires S::template handles_event<Kind, M>(); };
 
 template <class S, class M>
-concept HandlesPlainCall = Callable<M> && requires(S& server, const exactly<M>& message) { server.handle_call(message); };
+concept HandlesPlainCall =
+    Callable<M> && requires(S& server, const exactly<M>& message) { server.handle_call(message); };
 template <class S, class M>
 concept HandlesFromCall = Callable<M> && requires(S& server, const exactly<M>& message, From<typename M::Reply> from) {
   server.handle_call(message, std::move(from));
 };
 template <class S, class M>
-concept HandlesCall =
-    HandlesPlainCall<S, M> || HandlesFromCall<S, M> || (Callable<M> && MachineHandles<S, OnCall, M>);
+concept HandlesCall = HandlesPlainCall<S, M> || HandlesFromCall<S, M> || (Callable<M> && MachineHandles<S, OnCall, M>);
 template <class S, class M>
 concept HandlesCast =
     requires(S& server, const exactly<M>& message) { server.handle_cast(message); } || MachineHandles<S, OnCast, M>;
@@ -144,8 +144,8 @@ class Addressed : public detail::AddedOperations<Address, S> {
       void* failed = nullptr;
       {
         const detail::CallTarget target = detail::target_of<S>(address().target());
-        const detail::CallOutcome outcome = detail::perform_call(
-            target, detail::make_call<S>(std::forward<M>(message)), detail::type_identity<Message_>, timeout);
+        const detail::CallOutcome outcome = detail::perform_call(target, detail::make_call<S>(std::forward<M>(message)),
+                                                                 detail::type_identity<Message_>, timeout);
         node = outcome.node;
         if (node == nullptr) {
           failed = detail::make_call_exit(target, detail::request_term<Message_>(), timeout, outcome);

@@ -34,21 +34,21 @@ struct SharedObject;
 // What untyped code can do with the objects of one key type and one value type.
 struct ObjectOps {
   const TypeIdentity* identity;
-  std::size_t size;                                                       // bytes of an object
+  std::size_t size;  // bytes of an object
   bool hashable;
   void (*destroy)(SharedObject*) noexcept;
   bool (*same_key)(const SharedObject&, const SharedObject&);
-  int (*compare)(const SharedObject&, const SharedObject&);               // of keys; null: they have no order
-  bool (*equal)(const SharedObject&, const SharedObject&);                // of values; null: they cannot be compared
-  std::uint64_t (*rank)(const SharedObject&);                             // of the key: rank_key
-  bool exact;                                                             // KeyExact
+  int (*compare)(const SharedObject&, const SharedObject&);  // of keys; null: they have no order
+  bool (*equal)(const SharedObject&, const SharedObject&);   // of values; null: they cannot be compared
+  std::uint64_t (*rank)(const SharedObject&);                // of the key: rank_key
+  bool exact;                                                // KeyExact
 };
 
 struct SharedObject {
   mutable std::atomic<std::uint32_t> references{1};
   mutable std::atomic<bool> removed{false};  // no longer what the table holds under its key
   std::uint64_t hash = 0;
-  std::uint64_t sequence = 0;                // when it was inserted; of one key the smaller came first
+  std::uint64_t sequence = 0;  // when it was inserted; of one key the smaller came first
   const ObjectOps* ops = nullptr;
 
   void retain() const noexcept { references.fetch_add(1, std::memory_order_relaxed); }
@@ -260,7 +260,8 @@ struct OpsOf {
   }
   static std::uint64_t rank(const SharedObject& object) { return rank_key(static_cast<const Object&>(object).key); }
   static consteval ObjectOps make() {
-    ObjectOps made{&type_identity<Object>, sizeof(Object), KeyHashable<K>, &destroy, &same, nullptr, nullptr, &rank, KeyExact<K>};
+    ObjectOps made{
+        &type_identity<Object>, sizeof(Object), KeyHashable<K>, &destroy, &same, nullptr, nullptr, &rank, KeyExact<K>};
     if constexpr (KeyOrdered<K>) made.compare = &compare;
     if constexpr (KeyComparable<V>) made.equal = &equal;
     return made;

@@ -93,7 +93,8 @@ class StateMachine : public GenServer<S> {
     // handle_named_timeout: one for each name; nothing but another of that name, or its cancelling, cancels it (SM-041).
     template <class M = Timeout>
     Derived&& named_timeout(Term name, WaitTime after, M content = {}, const TimerOptions& options = {}) && {
-      return start<detail::OnNamedTimeout>(detail::TimeoutKind::named, std::move(name), after, std::move(content), options);
+      return start<detail::OnNamedTimeout>(detail::TimeoutKind::named, std::move(name), after, std::move(content),
+                                           options);
     }
     // Harmless if none is running.
     Derived&& cancel_state_timeout() && { return cancel(detail::TimeoutKind::state, {}); }
@@ -149,12 +150,18 @@ class StateMachine : public GenServer<S> {
    public:
     // handle_internal(M) is next, before all that is queued; several in the order given (SM-026).
     template <class M>
-    Derived&& next_event(M content) && { return insert<detail::OnInternal>(std::move(content)); }
+    Derived&& next_event(M content) && {
+      return insert<detail::OnInternal>(std::move(content));
+    }
     // The same, as if it had been cast or sent.
     template <class M>
-    Derived&& next_cast(M content) && { return insert<detail::OnCast>(std::move(content)); }
+    Derived&& next_cast(M content) && {
+      return insert<detail::OnCast>(std::move(content));
+    }
     template <class M>
-    Derived&& next_info(M content) && { return insert<detail::OnInfo>(std::move(content)); }
+    Derived&& next_info(M content) && {
+      return insert<detail::OnInfo>(std::move(content));
+    }
 
    private:
     template <class Kind, class M>
@@ -465,7 +472,8 @@ void StateMachine<S, State>::start_machine(detail::ServerBody& body) {
     base.state_ = std::move(init.state_);
     actions = std::move(init.actions_);
   } else {
-    static_assert(requires { S::initial_state; }, "a state machine declares initial_state or Init init()");
+    static_assert(
+        requires { S::initial_state; }, "a state machine declares initial_state or Init init()");
     base.state_.emplace(S::initial_state);
   }
   body.wish.pause = detail::Pause::go_on;

@@ -36,14 +36,14 @@ namespace detail {
 
 // -- kinds of events: where each finds its handlers ----------------------------------------------------------------------
 
-#define COPPICE_EVENT_KIND(Kind, member, text)                                                              \
-  struct Kind {                                                                                             \
-    static constexpr std::string_view handler = #member;                                                    \
-    static constexpr const char* name = text;                                                               \
-    template <class S, class... A>                                                                          \
-    static auto invoke(S& machine, A&&... a) -> decltype(machine.member(std::forward<A>(a)...)) {           \
-      return machine.member(std::forward<A>(a)...);                                                         \
-    }                                                                                                       \
+#define COPPICE_EVENT_KIND(Kind, member, text)                                                    \
+  struct Kind {                                                                                   \
+    static constexpr std::string_view handler = #member;                                          \
+    static constexpr const char* name = text;                                                     \
+    template <class S, class... A>                                                                \
+    static auto invoke(S& machine, A&&... a) -> decltype(machine.member(std::forward<A>(a)...)) { \
+      return machine.member(std::forward<A>(a)...);                                               \
+    }                                                                                             \
   };
 COPPICE_EVENT_KIND(OnCall, handle_call, "call")
 COPPICE_EVENT_KIND(OnCast, handle_cast, "cast")
@@ -97,10 +97,14 @@ Term state_term(const St& state) {
   if constexpr (std::is_enum_v<St>) {
     return enumerator_term(state);
   } else if constexpr (is_variant<St>::value) {
-    return std::visit([]<class T>(const T& one) {
-      if constexpr (reflects_to_term<T>()) return coppice::v1::to_term(one);
-      else return Term(type_tag_of<T>());
-    }, state);
+    return std::visit(
+        []<class T>(const T& one) {
+          if constexpr (reflects_to_term<T>())
+            return coppice::v1::to_term(one);
+          else
+            return Term(type_tag_of<T>());
+        },
+        state);
   } else {
     return describe_payload<St>(&state);
   }
@@ -207,10 +211,10 @@ enum class TimeoutKind : std::uint8_t { state, event, named };
 struct TimeoutAction {
   enum class Do : std::uint8_t { start, cancel, update } what = Do::start;
   TimeoutKind kind = TimeoutKind::state;
-  Term name;                  // of a named one
+  Term name;  // of a named one
   WaitTime time = infinity;
   bool absolute = false;
-  EventPointer event;         // its content
+  EventPointer event;  // its content
 };
 
 struct MachineActions {
@@ -223,14 +227,14 @@ struct MachineActions {
 // What an event has led to, the new state being set already.
 struct MachineOutcome {
   bool stop = false;
-  bool changed = false;       // to a different state
-  bool enter = false;         // an enter call is due
+  bool changed = false;  // to a different state
+  bool enter = false;    // an enter call is due
   ExitReason reason;
   MachineActions actions;
 };
 
 struct MachineTable {
-  void (*enter)(void* machine, MachineOutcome& outcome);     // null without enter calls
+  void (*enter)(void* machine, MachineOutcome& outcome);  // null without enter calls
   Signal* (*timer_message)(const Reference& timer);
 };
 
@@ -256,9 +260,11 @@ class COPPICE_API MachineCore {
   struct Running {
     TimeoutKind kind;
     Term name;
-    Reference timer;          // none: it was zero, and stands in the queue of those that are due
+    Reference timer;  // none: it was zero, and stands in the queue of those that are due
     EventPointer event;
-    [[nodiscard]] bool is(TimeoutKind k, const Term& n) const { return kind == k && (k != TimeoutKind::named || name == n); }
+    [[nodiscard]] bool is(TimeoutKind k, const Term& n) const {
+      return kind == k && (k != TimeoutKind::named || name == n);
+    }
   };
 
   bool settle(ServerBody& body, const MachineTable& table, MachineOutcome& outcome, EventPointer event);
@@ -274,8 +280,8 @@ class COPPICE_API MachineCore {
   MachineEvent* current_ = nullptr;
 };
 
-[[noreturn]] COPPICE_API void throw_unhandled_event(std::string_view module, std::string_view handler, const Term& content,
-                                                    const Term& state);
+[[noreturn]] COPPICE_API void throw_unhandled_event(std::string_view module, std::string_view handler,
+                                                    const Term& content, const Term& state);
 
 struct MachineTimer {
   Reference reference;

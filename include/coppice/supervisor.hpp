@@ -93,7 +93,8 @@ struct SupervisorOptions {
 // What `init` of a module-style supervisor returns: made by Supervisor::init or ignore().
 class SupervisorInit {
  public:
-  SupervisorInit(std::vector<ChildSpec> children, SupervisorFlags flags) : children_(std::move(children)), flags_(flags) {}
+  SupervisorInit(std::vector<ChildSpec> children, SupervisorFlags flags)
+      : children_(std::move(children)), flags_(flags) {}
   // start_link then answers ignore, and the process ends with `normal` (SV-023).
   [[nodiscard]] static SupervisorInit ignore() {
     SupervisorInit init({}, {});
@@ -115,17 +116,17 @@ class SupervisorInit {
 struct SupervisorTree {
   enum class State : std::uint8_t {
     running,
-    undefined,   // not running
+    undefined,  // not running
     restarting,
-    busy,        // a supervisor that did not answer in time: its children are not known
-    gone         // it ended while it was asked
+    busy,  // a supervisor that did not answer in time: its children are not known
+    gone   // it ended while it was asked
   };
-  Term id;                                  // within the supervisor above; nil for the root
+  Term id;  // within the supervisor above; nil for the root
   Pid pid;
-  std::string name;                         // registered name, or empty
-  std::string module;                       // class that the process runs; empty if it is no server
+  std::string name;    // registered name, or empty
+  std::string module;  // class that the process runs; empty if it is no server
   ChildType type = ChildType::supervisor;
-  std::optional<Restart> restart = {};      // none for the root
+  std::optional<Restart> restart = {};  // none for the root
   State state = State::running;
   std::vector<SupervisorTree> children = {};  // in start order; of a dynamic supervisor in no order
   // A map with these fields.
@@ -243,9 +244,10 @@ class ModuleSupervisor {
   // With another name or none.
   template <class... Args>
   static StartResult<Supervisor> start_link_as(const StartOptions& options, Args&&... args) {
-    static_assert(requires(T& module, std::decay_t<Args>... given) {
-      { module.init(std::move(given)...) } -> std::same_as<SupervisorInit>;
-    }, "a module-style supervisor has SupervisorInit init(args...) for the arguments of start_link");
+    static_assert(
+        requires(T& module, std::decay_t<Args>... given) {
+          { module.init(std::move(given)...) } -> std::same_as<SupervisorInit>;
+        }, "a module-style supervisor has SupervisorInit init(args...) for the arguments of start_link");
     return StartResult<Supervisor>(detail::start_module_supervisor(
         detail::module_atom_of<T>(),
         std::make_unique<detail::SupervisorModuleOf<T, std::decay_t<Args>...>>(std::forward<Args>(args)...), options));

@@ -32,9 +32,9 @@ inline constexpr std::chrono::seconds default_timeout{5};
 // Something that a server did: OTP's debug events.
 struct Event {
   enum class Kind : std::uint8_t { in, out, noreply } kind = Kind::in;
-  Term message;   // in: the message; out: the reply; what does not convert is shown by its type's name
-  Pid to;         // out: the caller
-  Term state;     // out, noreply: as format_status shows it
+  Term message;  // in: the message; out: the reply; what does not convert is shown by its type's name
+  Pid to;        // out: the caller
+  Term state;    // out, noreply: as format_status shows it
 
   [[nodiscard]] Term term() const { return to_term(); }
   // {:in, message}, {:out, reply, to, state}, {:noreply, state}.
@@ -130,7 +130,8 @@ COPPICE_API void resume(const Pid& server, WaitTime timeout = default_timeout);
 
 // Counting of messages: on (from zero), off, read (GS-119). nullopt while it is off.
 COPPICE_API void statistics(const Pid& server, bool on, WaitTime timeout = default_timeout);
-[[nodiscard]] COPPICE_API std::optional<Statistics> get_statistics(const Pid& server, WaitTime timeout = default_timeout);
+[[nodiscard]] COPPICE_API std::optional<Statistics> get_statistics(const Pid& server,
+                                                                   WaitTime timeout = default_timeout);
 
 // Prints each event on standard output (GS-120).
 COPPICE_API void trace(const Pid& server, bool on, WaitTime timeout = default_timeout);

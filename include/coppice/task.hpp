@@ -60,8 +60,8 @@ namespace detail {
 
 // The untyped part of a handle.
 struct TaskData {
-  Pid pid;               // none for a completed task
-  Reference reference;   // monitor and alias
+  Pid pid;              // none for a completed task
+  Reference reference;  // monitor and alias
   Pid owner;
   const std::type_info* function = nullptr;
 };
@@ -139,7 +139,7 @@ class TaskHandle {
     return detail::task_result<T>(data_, detail::ignore_task(data_, identity()));
   }
 
-  [[nodiscard]] const Pid& pid() const noexcept { return data_.pid; }               // none for a completed task
+  [[nodiscard]] const Pid& pid() const noexcept { return data_.pid; }  // none for a completed task
   [[nodiscard]] const Reference& reference() const noexcept { return data_.reference; }
   [[nodiscard]] const Pid& owner() const noexcept { return data_.owner; }
   // What it runs: the type of its function (TK-004; there is no module, function and arity to name).

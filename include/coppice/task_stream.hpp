@@ -45,12 +45,12 @@ inline constexpr std::size_t unbounded = static_cast<std::size_t>(-1);
 
 // Wrong values fail with `{badarg, text}` when the stream is made (TK-057).
 struct AsyncStreamOptions {
-  std::size_t max_concurrency = 0;   // tasks at a time; 0: one for each scheduler of the runtime
+  std::size_t max_concurrency = 0;  // tasks at a time; 0: one for each scheduler of the runtime
   bool ordered = true;
   WaitTime timeout = std::chrono::seconds(5);  // of each task, from its start (TK-063)
   OnTimeout on_timeout = OnTimeout::exit;
-  bool zip_input_on_exit = false;    // the reason of a result without value is `{element, reason}` (TK-065, TK-066)
-  std::size_t buffer_max = 1'000;    // of an ordered stream; see above
+  bool zip_input_on_exit = false;  // the reason of a result without value is `{element, reason}` (TK-065, TK-066)
+  std::size_t buffer_max = 1'000;  // of an ordered stream; see above
 };
 
 namespace detail {
@@ -65,8 +65,8 @@ struct TaskFunction {
   std::size_t alignment;
   void (*move)(void* to, void* from);
   Signal* (*run)(void* function, const Reference& task);  // returns the message with the result, or null
-  void (*destroy)(void* function) noexcept;  // null: there is nothing to destroy
-  const std::type_info* type;  // of the user's function
+  void (*destroy)(void* function) noexcept;               // null: there is nothing to destroy
+  const std::type_info* type;                             // of the user's function
 };
 
 template <class F, class... Args>
@@ -113,9 +113,9 @@ struct TaskFunctionOf {
   static const TaskFunction table;
 };
 template <class Call, class T>
-const TaskFunction TaskFunctionOf<Call, T>::table{sizeof(Call),      alignof(Call),        &move_task<Call>,
-                                                  &run_task<Call, T>, task_destroyer<Call>(),
-                                                  &typeid(typename Call::Function)};
+const TaskFunction TaskFunctionOf<Call, T>::table{sizeof(Call),           alignof(Call),
+                                                  &move_task<Call>,       &run_task<Call, T>,
+                                                  task_destroyer<Call>(), &typeid(typename Call::Function)};
 template <class Call, class T>
 inline constexpr const TaskFunction& task_function = TaskFunctionOf<Call, T>::table;
 
@@ -143,13 +143,13 @@ class COPPICE_API StreamCore {
   StreamCore(const StreamCore&) = delete;
   StreamCore& operator=(const StreamCore&) = delete;
 
-  void begin();                           // the first time: the caller becomes the consumer
+  void begin();  // the first time: the caller becomes the consumer
   [[nodiscard]] bool may_start() const;
   void start(std::shared_ptr<StreamJob> job);
   [[nodiscard]] std::optional<StreamEnd> ready();  // what may be delivered now
-  [[nodiscard]] bool idle() const;        // nothing runs and nothing waits for delivery
-  void wait();                            // for the end of one task
-  void close();                           // kills what runs and waits for it; harmless when nothing does
+  [[nodiscard]] bool idle() const;                 // nothing runs and nothing waits for delivery
+  void wait();                                     // for the end of one task
+  void close();                                    // kills what runs and waits for it; harmless when nothing does
 
  private:
   struct State;
@@ -229,7 +229,7 @@ class AsyncStream {
   struct Job final : detail::StreamJob {
     F function;
     Element element;
-    Term shown;               // of the element, for zip_input_on_exit
+    Term shown;  // of the element, for zip_input_on_exit
     std::optional<Value> value;
     Job(const F& f, Element&& e, bool zip) : function(f), element(std::move(e)) {
       if (zip) shown = detail::describe_payload<Element>(&element);

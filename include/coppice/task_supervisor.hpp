@@ -47,12 +47,10 @@ namespace detail {
 [[nodiscard]] COPPICE_API TaskData start_supervised_task(const ServerAddress& supervisor, const TaskFunction& what,
                                                          void* function, bool link, const Shutdown& shutdown);
 // `copy` makes a copy of the function for each start and hands it to `use`.
-[[nodiscard]] COPPICE_API StartChildResult start_task_child(const ServerAddress& supervisor, const TaskFunction& what,
-                                                            std::shared_ptr<const void> function,
-                                                            void (*copy)(const void* function,
-                                                                         void (*use)(void* copied, void* context),
-                                                                         void* context),
-                                                            const TaskChildOptions& options);
+[[nodiscard]] COPPICE_API StartChildResult
+start_task_child(const ServerAddress& supervisor, const TaskFunction& what, std::shared_ptr<const void> function,
+                 void (*copy)(const void* function, void (*use)(void* copied, void* context), void* context),
+                 const TaskChildOptions& options);
 [[nodiscard]] COPPICE_API std::shared_ptr<const StreamStarter> supervised_starter(const ServerAddress& supervisor,
                                                                                   bool link, const Shutdown& shutdown);
 

@@ -317,7 +317,7 @@ template <ToTerm... Ts>
 struct InspectOptions {
   static constexpr std::size_t infinity = ~std::size_t{0};
 
-  std::size_t limit = 50;  // elements shown of all containers and raw binaries on one path; then `...`
+  std::size_t limit = 50;              // elements shown of all containers and raw binaries on one path; then `...`
   std::size_t printable_limit = 4096;  // code points shown of a string or charlist
 };
 

@@ -139,9 +139,8 @@ template <class F>
 // Sends a copy of `message` to `to` every `period`, until it is cancelled or that process has ended. Any thread.
 template <class T>
 [[nodiscard]] Result<TimerHandle> send_interval(WaitTime period, const Pid& to, T message) {
-  return detail::start_timer_process(period, true, to,
-                                     detail::expiry_of([to, m = std::move(message)] { send(to, T(m)); }),
-                                     "send_interval");
+  return detail::start_timer_process(
+      period, true, to, detail::expiry_of([to, m = std::move(message)] { send(to, T(m)); }), "send_interval");
 }
 // To whoever has that name now; `{:error, :badarg}` if nobody has it. Any thread.
 template <class T>

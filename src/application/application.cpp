@@ -16,8 +16,8 @@
 
 namespace coppice {
 
-using otp::Applications;
 using otp::app_error;
+using otp::Applications;
 
 inline namespace v1 {
 

@@ -60,7 +60,7 @@ class Applications final : public runtime::Annex {
   Environment environment;
   std::map<Atom, Loaded> all;
   std::vector<std::string> arguments;
-  Pid program;                                   // the process of `run`
+  Pid program;                                       // the process of `run`
   std::optional<std::chrono::nanoseconds> patience;  // of a stop that the controller begins by itself
 
  private:
@@ -69,7 +69,7 @@ class Applications final : public runtime::Annex {
 
   std::map<Atom, const detail::ApplicationModule*> known_;  // named by somebody with app<T>()
   std::vector<Atom> started_;
-  std::map<std::uint64_t, Atom> leaders_;        // by Pid::number of the master
+  std::map<std::uint64_t, Atom> leaders_;  // by Pid::number of the master
 };
 
 // {:not_started, app} and the like.

@@ -209,9 +209,8 @@ void Controller::begin_stop_all(std::optional<std::chrono::nanoseconds> patience
 void Controller::stop_next() {
   if (overdue_timer_) static_cast<void>(cancel_timer(std::exchange(overdue_timer_, {})));
   while (stopping_all_) {
-    const auto stopping = std::find_if(entries_.begin(), entries_.end(), [](const auto& one) {
-      return one.second.status == Status::stopping;
-    });
+    const auto stopping = std::find_if(entries_.begin(), entries_.end(),
+                                       [](const auto& one) { return one.second.status == Status::stopping; });
     if (stopping != entries_.end()) {
       WaitTime patience = applications().loaded(stopping->first)->spec.shutdown_timeout;
       if (deadline_) {
@@ -267,8 +266,8 @@ void guard() {
     if (end->pid != controller.pid()) {
       static_cast<void>(controller.try_call(Controller::StopAll{}, infinity));
       exit(controller.pid(), ExitReason::shutdown());
-      receive(when([&](const ExitMessage& message) { return message.pid == controller.pid(); },
-                   [](const ExitMessage&) {}));
+      receive(
+          when([&](const ExitMessage& message) { return message.pid == controller.pid(); }, [](const ExitMessage&) {}));
     }
     throw Exit(end->reason);
   }

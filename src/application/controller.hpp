@@ -67,9 +67,9 @@ class Controller : public GenServer<Controller> {
   struct Entry {
     Status status = Status::running;
     RestartType type = RestartType::temporary;
-    Pid master;                              // none for a library
-    std::vector<From<Result<>>> waiting;     // for the start or stop under way
-    std::vector<Later> later;                // what came while it was stopping
+    Pid master;                           // none for a library
+    std::vector<From<Result<>>> waiting;  // for the start or stop under way
+    std::vector<Later> later;             // what came while it was stopping
   };
 
   [[nodiscard]] Applications& applications() const;
@@ -90,10 +90,10 @@ class Controller : public GenServer<Controller> {
   std::map<std::uint64_t, Atom> by_master_;  // Pid::number
 
   bool stopping_all_ = false;
-  std::optional<std::chrono::nanoseconds> deadline_;       // of stopping all, on the runtime's clock
+  std::optional<std::chrono::nanoseconds> deadline_;  // of stopping all, on the runtime's clock
   std::vector<From<std::vector<Atom>>> stop_all_waiting_;
   std::vector<Atom> killed_;
-  std::optional<ExitReason> node_end_;                     // why the node is to end, once all have stopped
+  std::optional<ExitReason> node_end_;  // why the node is to end, once all have stopped
   Reference overdue_timer_;
 };
 

@@ -109,7 +109,7 @@ class Master {
 
   const MasterJob& job_;
   Pid callbacks_;
-  Pid child_;                          // none until the start is done
+  Pid child_;  // none until the start is done
   std::optional<ExitReason> failure_;
   bool asked_ = false;
   bool over_ = false;

@@ -113,11 +113,11 @@ class Program {
       send(me, AllStarted{started ? Result<>() : Result<>(Error{started.reason()})});
     });
     while (!over_) {
-      receive([&](const Signalled&) { over_ = true; },
-              [&](const StopProgram& stop) { wanted_ = stop.status; },
+      receive([&](const Signalled&) { over_ = true; }, [&](const StopProgram& stop) { wanted_ = stop.status; },
               [&](const AllStarted& all_started) { began(all_started.result); },
               [&](const ExitMessage& message) { heard_of_end(message); }, [](const Term&) {});
-      if (wanted_ && started_ && !over_) end(*wanted_);  // who asks may belong to an application that is just being started
+      if (wanted_ && started_ && !over_)
+        end(*wanted_);  // who asks may belong to an application that is just being started
     }
     stop_all();
   }

@@ -80,7 +80,7 @@ class Epochs {
   struct alignas(64) Slot {
     base::Atomic<std::uint64_t> state{0};
     base::Atomic<bool> taken{false};  // of foreign slots
-    std::uint32_t depth = 0;         // the thread's own
+    std::uint32_t depth = 0;          // the thread's own
   };
   struct Garbage {
     void* object;
@@ -93,7 +93,7 @@ class Epochs {
 
   const std::uint32_t creation_;
   const std::size_t workers_;
-  std::unique_ptr<Slot[]> slots_;                    // the workers', then those for foreign threads
+  std::unique_ptr<Slot[]> slots_;                     // the workers', then those for foreign threads
   base::Atomic<std::size_t> foreign_used_{0};         // foreign slots from here on were never taken
   alignas(64) base::Atomic<std::uint64_t> epoch_{1};  // read by all, written by writers
   alignas(64) base::Mutex mutex_;

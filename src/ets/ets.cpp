@@ -10,14 +10,14 @@ namespace coppice {
 inline namespace v1 {
 namespace {
 
-using otp::Epochs;
-using otp::SharedStore;
-using otp::TableDirectory;
 using detail::ObjectRef;
 using detail::Probe;
 using detail::SharedObject;
 using detail::TableRef;
 using detail::TableState;
+using otp::Epochs;
+using otp::SharedStore;
+using otp::TableDirectory;
 
 enum class Need { look, read, write };
 
@@ -122,7 +122,8 @@ void must_live(const TableState& table) {
 }
 
 Probe probe_for(const SharedObject& object) {
-  return {object.hash, &object,
+  return {object.hash,
+          &object,
           [](const void* key, const SharedObject& other) {
             const auto& mine = *static_cast<const SharedObject*>(key);
             return mine.ops->same_key(mine, other);
@@ -131,7 +132,8 @@ Probe probe_for(const SharedObject& object) {
             const auto& mine = *static_cast<const SharedObject*>(key);
             return mine.ops->compare(mine, other);
           },
-          object.ops->rank(object), object.ops->exact};
+          object.ops->rank(object),
+          object.ops->exact};
 }
 
 void put_object(const TableState& table, SharedStore::Writer& writer, ObjectRef object) {

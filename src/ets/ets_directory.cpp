@@ -16,10 +16,9 @@ TableDirectory::~TableDirectory() {
 }
 
 TableDirectory& TableDirectory::of(runtime::Core& core) {
-  return static_cast<TableDirectory&>(
-      core.annex(runtime::AnnexKind::tables, [](runtime::Core& c) -> std::unique_ptr<runtime::Annex> {
-        return std::make_unique<TableDirectory>(c);
-      }));
+  return static_cast<TableDirectory&>(core.annex(
+      runtime::AnnexKind::tables,
+      [](runtime::Core& c) -> std::unique_ptr<runtime::Annex> { return std::make_unique<TableDirectory>(c); }));
 }
 
 TableHandle TableDirectory::create(const detail::TableCreation& creation, const Pid& owner) {

@@ -56,9 +56,9 @@ class TableState : public std::enable_shared_from_this<TableState> {
   const ets::Access access;
   const bool named;
   const std::uint64_t id;
-  const std::uint32_t creation_number;       // of the runtime to which it belongs
+  const std::uint32_t creation_number;  // of the runtime to which it belongs
   std::atomic<bool> dead{false};
-  std::atomic<std::uint64_t> owner{0};       // Pid::number
+  std::atomic<std::uint64_t> owner{0};  // Pid::number
   std::atomic<bool> fixed{false};
   // Under the directory's mutex:
   std::string name;
@@ -112,9 +112,9 @@ class TableDirectory final : public runtime::Annex {
   NameIndex<TableState> names_;
   std::mutex mutex_;
   std::uint64_t last_id_ = 0;
-  std::map<std::uint64_t, TableHandle> tables_;             // by id
-  std::unordered_map<std::uint64_t, Tables> owned_;         // by Pid::number
-  std::unordered_map<std::uint64_t, Tables> fixed_by_;      // by Pid::number
+  std::map<std::uint64_t, TableHandle> tables_;         // by id
+  std::unordered_map<std::uint64_t, Tables> owned_;     // by Pid::number
+  std::unordered_map<std::uint64_t, Tables> fixed_by_;  // by Pid::number
 };
 
 }  // namespace otp

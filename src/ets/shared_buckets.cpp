@@ -254,9 +254,7 @@ class Fresh {
     ++segment.leaves;
   }
   [[nodiscard]] Link get() const noexcept { return link_; }
-  [[nodiscard]] std::ptrdiff_t bytes() const noexcept {
-    return static_cast<std::ptrdiff_t>(segment_of(link_).bytes());
-  }
+  [[nodiscard]] std::ptrdiff_t bytes() const noexcept { return static_cast<std::ptrdiff_t>(segment_of(link_).bytes()); }
   [[nodiscard]] Link done() noexcept { return std::exchange(link_, no_link); }
 
  private:

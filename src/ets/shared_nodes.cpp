@@ -83,8 +83,8 @@ const TreeNode* Change::make_tree(const TreeNode* left, const SharedObject* obje
 Link Change::make_page(std::uint32_t count, const std::uint64_t* ranks, const Link* objects, const Link* children) {
   make_room();
   const bool inner = children != nullptr;
-  auto* page = ::new (detail::allocate_node(Page::bytes(count, inner)))
-      Page{static_cast<std::uint16_t>(count), inner, 0};
+  auto* page =
+      ::new (detail::allocate_node(Page::bytes(count, inner))) Page{static_cast<std::uint16_t>(count), inner, 0};
   std::copy_n(ranks, count, page->ranks());
   for (std::uint32_t i = 0; i < count; ++i) ::new (page->objects() + i) Slot(objects[i]);
   for (std::uint32_t i = 0; inner && i <= count; ++i) ::new (page->children() + i) Slot(children[i]);

@@ -73,9 +73,9 @@ static_assert(sizeof(Bucket) == 64);
 
 struct alignas(64) Segment {
   std::uint32_t leaves = 0;
-  std::uint8_t depth = 0;   // how many first bits the hashes in it have in common
-  std::uint8_t bits = 0;    // it has 2^bits buckets
-  std::uint64_t born = 0;   // the generation (shared_store.hpp)
+  std::uint8_t depth = 0;     // how many first bits the hashes in it have in common
+  std::uint8_t bits = 0;      // it has 2^bits buckets
+  std::uint64_t born = 0;     // the generation (shared_store.hpp)
   std::size_t overflows = 0;  // overflow buckets: they go with it
   [[nodiscard]] Bucket* buckets() const noexcept { return reinterpret_cast<Bucket*>(const_cast<Segment*>(this) + 1); }
   [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << bits; }
@@ -84,7 +84,7 @@ struct alignas(64) Segment {
 static_assert(sizeof(Segment) == 64);
 
 struct Directory {
-  const std::uint64_t depth;  // it has 2^depth entries, at least 16
+  const std::uint64_t depth;                        // it has 2^depth entries, at least 16
   mutable base::Atomic<std::uint64_t> segments{0};  // to which they lead
   [[nodiscard]] Slot* entries() const noexcept { return reinterpret_cast<Slot*>(const_cast<Directory*>(this) + 1); }
   [[nodiscard]] std::size_t count() const noexcept { return std::size_t{1} << depth; }
@@ -98,7 +98,7 @@ struct Directory {
 struct Pending {
   std::uint64_t hash;
   Link before;
-  Link after;            // written by its writer as long as it is not committed, and not read by others
+  Link after;  // written by its writer as long as it is not committed, and not read by others
   const Pending* first;
   mutable base::Atomic<bool> committed{false};
 };
@@ -211,9 +211,9 @@ class Change {
   Link note(Link node) noexcept;
   void make_room();
 
-  Links fresh_;     // with nothing in the places of those that were replaced
-  Links holes_;     // these places
-  Links spent_;     // made and replaced in this step
+  Links fresh_;  // with nothing in the places of those that were replaced
+  Links holes_;  // these places
+  Links spent_;  // made and replaced in this step
   Links replaced_;
   std::ptrdiff_t bytes_ = 0;
 };

@@ -64,8 +64,8 @@ const SharedObject* find(Link root, const Probe& probe) {
   while (root != no_link) {
     prefetch(root);
     const Page& page = page_of(root);
-    const Spot spot =
-        spot_in(page, probe.rank, probe.exact, [&](const SharedObject& object) { return probe.compare(probe.key, object); });
+    const Spot spot = spot_in(page, probe.rank, probe.exact,
+                              [&](const SharedObject& object) { return probe.compare(probe.key, object); });
     if (spot.equal) return &object_at(page, spot.index);
     root = child_of(page, spot.index);
   }
@@ -176,7 +176,7 @@ struct Draft {
 // The way from the root to an object, or to where it would stand.
 struct Path {
   struct Step {
-    Slot* slot;           // from which the page was loaded
+    Slot* slot;  // from which the page was loaded
     Link page;
     std::uint32_t index;  // of the next page, or, in the last step, of the object
   };
@@ -193,8 +193,8 @@ Path path_to(Slot& root, const SharedObject& object) {
   Slot* slot = &root;
   for (Link link = load(root); link != no_link;) {
     const Page& page = page_of(link);
-    const Spot spot =
-        spot_in(page, rank, object.ops->exact, [&](const SharedObject& other) { return object.ops->compare(object, other); });
+    const Spot spot = spot_in(page, rank, object.ops->exact,
+                              [&](const SharedObject& other) { return object.ops->compare(object, other); });
     path.steps[path.depth++] = {slot, link, spot.index};
     path.equal = spot.equal;
     if (spot.equal || !page.inner) break;

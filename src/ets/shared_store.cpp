@@ -22,7 +22,9 @@ pages::Position position_of(const SharedObject& object, FunctionRef<int(const Sh
 }  // namespace
 
 SharedStore::SharedStore(std::shared_ptr<Epochs> epochs, bool by_key)
-    : epochs_(std::move(epochs)), by_key_(by_key), stripes_(std::make_unique<Stripe[]>(by_key ? 1 : stripe_max)),
+    : epochs_(std::move(epochs)),
+      by_key_(by_key),
+      stripes_(std::make_unique<Stripe[]>(by_key ? 1 : stripe_max)),
       retired_(std::make_unique<RetiredQueue[]>(epochs_->places())) {
   if (!by_key) root_.store(buckets::make_directory(buckets::depth_min), std::memory_order_seq_cst);
 }
@@ -161,7 +163,9 @@ void SharedStore::View::for_each(FunctionRef<bool(const SharedObject&)> see) con
   }
 }
 
-const SharedObject* SharedStore::View::first() const { return by_key_ ? pages::first(root_) : buckets::first(root_, own_); }
+const SharedObject* SharedStore::View::first() const {
+  return by_key_ ? pages::first(root_) : buckets::first(root_, own_);
+}
 const SharedObject* SharedStore::View::last() const { return by_key_ ? pages::last(root_) : first(); }
 
 const SharedObject* SharedStore::View::after(const SharedObject& object) const {
@@ -412,7 +416,7 @@ void SharedStore::Writer::commit() {
 // retired all the same.
 void SharedStore::Writer::prepare() {
   retired_.make_room(change_.replaced().size() + removed_.size() + 2 * pending_.size() + 1 +
-                             (builder_ ? builder_->replaced().size() : 0));
+                     (builder_ ? builder_->replaced().size() : 0));
   for (std::size_t i = 0; i < removed_.size(); ++i) {
     object_of(removed_[i])->removed.store(true, std::memory_order_release);
   }

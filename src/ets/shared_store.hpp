@@ -89,9 +89,9 @@ class SharedStore {
 
  private:
   struct Retired {
-    Link link = no_link;      // a node, or an object
+    Link link = no_link;  // a node, or an object
     std::uint64_t stamp = 0;
-    bool whole = false;       // everything below the node, with the objects
+    bool whole = false;  // everything below the node, with the objects
   };
   // First in, first out; the oldest have the smallest stamps. One for each worker, that of its own writers, and one for
   // all foreign threads.
@@ -120,7 +120,7 @@ class SharedStore {
   struct alignas(64) Stripe {
     Latch latch;
     std::uint64_t sequence = 0;
-    base::Atomic<std::size_t> size{0};       // modulo its range: what one stripe adds another may take away
+    base::Atomic<std::size_t> size{0};  // modulo its range: what one stripe adds another may take away
     base::Atomic<std::size_t> bytes{0};
   };
 
@@ -162,9 +162,9 @@ class SharedStore::View {
   [[nodiscard]] const SharedObject* after(const SharedObject& object) const;
   [[nodiscard]] const SharedObject* before(const SharedObject& object) const;
   [[nodiscard]] const SharedObject* after_hash(std::uint64_t hash) const;  // by hash only
-  [[nodiscard]] const SharedObject* after(const Probe& key) const;   // by key only
-  [[nodiscard]] const SharedObject* before(const Probe& key) const;  // by key only
-  [[nodiscard]] Link leaf(std::uint64_t hash) const noexcept {       // by hash only
+  [[nodiscard]] const SharedObject* after(const Probe& key) const;         // by key only
+  [[nodiscard]] const SharedObject* before(const Probe& key) const;        // by key only
+  [[nodiscard]] Link leaf(std::uint64_t hash) const noexcept {             // by hash only
     return kind_of(root_) == kind_directory ? buckets::leaf_of(root_, hash, own_) : root_;
   }
 
@@ -230,16 +230,16 @@ class SharedStore::Writer {
   bool whole_;
   bool locked_ = false;
   bool clear_ = false;
-  Stripe* stripe_;           // counts what has changed
-  RetiredQueue& retired_;    // of this thread; held as long as the locks are
+  Stripe* stripe_;         // counts what has changed
+  RetiredQueue& retired_;  // of this thread; held as long as the locks are
   std::uint64_t hash_ = 0;
-  Link root_ = no_link;      // by key, or emptied: of the new structure; of one hash: the new leaf
-  Swap swap_;                // by key, in place
+  Link root_ = no_link;  // by key, or emptied: of the new structure; of one hash: the new leaf
+  Swap swap_;            // by key, in place
   Change change_;
   std::optional<buckets::Builder> builder_;  // by hash
-  buckets::Builder::Spot spot_;  // of one hash, when it is committed
-  Links pending_;            // by hash, of a writer of anything
-  Links added_;              // objects, a count of each
+  buckets::Builder::Spot spot_;              // of one hash, when it is committed
+  Links pending_;                            // by hash, of a writer of anything
+  Links added_;                              // objects, a count of each
   Links removed_;
   std::ptrdiff_t grown_ = 0;  // objects
   std::ptrdiff_t object_bytes_ = 0;

@@ -32,10 +32,10 @@ struct AttemptEnd {
 // What is written then.
 struct Next {
   JobState state = JobState::completed;
-  int attempt = 0;                              // attempts that count
-  std::optional<Micros> scheduled_at = {};      // of the next attempt
+  int attempt = 0;                          // attempts that count
+  std::optional<Micros> scheduled_at = {};  // of the next attempt
   bool over = true;
-  std::optional<std::string> error = {};        // none: as it was
+  std::optional<std::string> error = {};  // none: as it was
 
   friend bool operator==(const Next&, const Next&) = default;
 };

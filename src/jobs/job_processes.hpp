@@ -116,7 +116,7 @@ class JobQueue : public GenServer<JobQueue> {
   static constexpr bool trap_exit = true;
   struct Begin {};
   struct Wake {};  // there may be something to do
-  struct Kill {  // cancelled from outside
+  struct Kill {    // cancelled from outside
     JobId id = 0;
   };
   struct Due {};
@@ -159,10 +159,10 @@ class JobQueue : public GenServer<JobQueue> {
   QueueOptions queue_;
   std::unordered_map<Reference, Running> running_;
   std::vector<Finished> unsaved_;  // ended, not yet in the database
-  std::optional<Reference> due_;  // the timer of the next look
-  bool begun_ = false;  // what was broken off has been taken up again
-  bool saving_ = false;  // a Wake to this process is under way
-  int failures_ = 0;  // of the database, one after the other
+  std::optional<Reference> due_;   // the timer of the next look
+  bool begun_ = false;             // what was broken off has been taken up again
+  bool saving_ = false;            // a Wake to this process is under way
+  int failures_ = 0;               // of the database, one after the other
 };
 
 }  // namespace coppice::jobs

@@ -88,7 +88,7 @@ void JobQueue::start(Fetched fetched) {
     return save_soon();
   }
   const auto task = TaskSupervisor::async_nolink_with(std::chrono::seconds(5), tasks_name(options_->name, queue_.name),
-                                                PerformJob{type->perform, std::move(fetched.args), fetched.job});
+                                                      PerformJob{type->perform, std::move(fetched.args), fetched.job});
   const Reference reference = task.reference();
   std::optional<Reference> timer;
   if (!type->timeout.is_infinite()) timer = send_after(self(), Overdue{reference}, type->timeout);

@@ -27,8 +27,8 @@ struct Finished {
 };
 struct Exchanged {
   std::vector<Fetched> jobs;
-  std::optional<Micros> next_due;   // when the next job of the queue that waits for its time is due
-  std::vector<std::string> wake;    // queues in which a key has become free
+  std::optional<Micros> next_due;  // when the next job of the queue that waits for its time is due
+  std::vector<std::string> wake;   // queues in which a key has become free
 };
 struct InsertSettings {
   Micros scheduled_at = 0;

@@ -25,8 +25,8 @@ std::string format_exited(const Report& report, const InspectOptions&) {
 }
 
 std::string format_prep_stop(const Report& report, const InspectOptions&) {
-  return inspect(field(report, "module"_atom)) + ".prep_stop failed: " +
-         format_exit(ExitReason(field(report, "error_info"_atom)));
+  return inspect(field(report, "module"_atom)) +
+         ".prep_stop failed: " + format_exit(ExitReason(field(report, "error_info"_atom)));
 }
 
 std::string text_of(const Term& term) { return to_string(term); }

@@ -25,7 +25,7 @@ namespace {
 using logger::Report;
 using Fields = std::vector<std::pair<Atom, Term>>;
 
-constexpr std::size_t messages_max = 100;    // as process_info shows
+constexpr std::size_t messages_max = 100;  // as process_info shows
 constexpr std::size_t neighbours_max = 10;
 constexpr platform::Nanoseconds patience = 100'000'000;
 

@@ -212,8 +212,8 @@ const Event* filter(const std::vector<SharedFilter>& filters, FilterDefault othe
   bool has_opinion = false;
   for (const SharedFilter& each : filters) {
     bool stopped = false;
-    const std::string name = owner.empty() ? "The primary filter " + each.id
-                                           : "The filter " + each.id + " of the log handler " + owner;
+    const std::string name =
+        owner.empty() ? "The primary filter " + each.id : "The filter " + each.id + " of the log handler " + owner;
     guarded(failures, each.filter.get(), name, [&] {
       logger::FilterAnswer answer = (*each.filter)(*current);
       stopped = answer.answer() == Answer::stop;
@@ -228,8 +228,7 @@ const Event* filter(const std::vector<SharedFilter>& filters, FilterDefault othe
 void remove_failed(const std::vector<Failure>& failures) {
   update([&](Configuration& configuration) {
     const auto failed = [&](const SharedFilter& each) {
-      return std::ranges::find(failures, static_cast<const void*>(each.filter.get()), &Failure::what) !=
-             failures.end();
+      return std::ranges::find(failures, static_cast<const void*>(each.filter.get()), &Failure::what) != failures.end();
     };
     std::erase_if(configuration.filters, failed);
     for (HandlerEntry& entry : configuration.handlers) std::erase_if(entry.filters, failed);

@@ -35,8 +35,8 @@ void make_report(Function function) noexcept {
 
 // Frames of ours tell the reader nothing about his program.
 bool is_ours(const std::string& frame) {
-  for (const char* layer : {"coppice::runtime::", "coppice::platform::", "coppice::otp::", "coppice::logging::",
-                            "coppice::v1::detail::"}) {
+  for (const char* layer :
+       {"coppice::runtime::", "coppice::platform::", "coppice::otp::", "coppice::logging::", "coppice::v1::detail::"}) {
     if (frame.find(layer) != std::string::npos) return true;
   }
   return false;
@@ -132,7 +132,7 @@ std::string format_process_crashed(const Report& report, const InspectOptions&) 
 std::string shown_name(const runtime::Process& process) {
   const runtime::Body& body = *process.body;
   return body.extension_ != nullptr && !body.extension_->name.empty() ? std::string(body.extension_->name)
-                                                                       : to_string(body.pid);
+                                                                      : to_string(body.pid);
 }
 
 // The emulator's own error event (LR-030, PR-011): no domain, so that nothing switches it off.
@@ -155,9 +155,8 @@ void high_water_mark(runtime::Process& process, std::size_t length) {
   make_report([&] {
     Report report;
     report.label = tuple("runtime"_atom, "high_water_mark"_atom);
-    report.fields = {{"pid"_atom, process.body->pid},
-                     {"name"_atom, shown_name(process)},
-                     {"message_queue_len"_atom, length}};
+    report.fields = {
+        {"pid"_atom, process.body->pid}, {"name"_atom, shown_name(process)}, {"message_queue_len"_atom, length}};
     report.format = [](const Report& shown, const InspectOptions&) {
       return "The mailbox of process " + to_string(field(shown, "name"_atom)) + " holds " +
              to_string(field(shown, "message_queue_len"_atom)) + " messages";
@@ -203,18 +202,14 @@ void terminate_report(const TerminateReport& made) {
   logging::make_report([&] {
     Report report;
     report.label = tuple(made.is_machine ? "gen_statem"_atom : "gen_server"_atom, "terminate"_atom);
-    report.fields = {{"name"_atom, made.name},
-                     {"module"_atom, made.module},
-                     {"last_message"_atom, made.last_message},
-                     {"state"_atom, made.state},
-                     {"log"_atom, Term::list_of(made.log)},
-                     {"reason"_atom, made.reason.term()}};
+    report.fields = {
+        {"name"_atom, made.name},   {"module"_atom, made.module},          {"last_message"_atom, made.last_message},
+        {"state"_atom, made.state}, {"log"_atom, Term::list_of(made.log)}, {"reason"_atom, made.reason.term()}};
     if (made.client) report.fields.emplace_back("client_info"_atom, logging::client_info(made.client));
     report.format = logging::format_terminate;
-    logger::report(Level::error, std::move(report),
-                   {{"domain"_atom, list("otp"_atom)},
-                    {"module"_atom, made.module},
-                    {"crash_reason"_atom, made.reason.term()}});
+    logger::report(
+        Level::error, std::move(report),
+        {{"domain"_atom, list("otp"_atom)}, {"module"_atom, made.module}, {"crash_reason"_atom, made.reason.term()}});
   });
 }
 
@@ -223,12 +218,9 @@ void task_report(const TaskReport& made) {
   logging::make_report([&] {
     Report report;
     report.label = tuple(Atom("Elixir.Task.Supervisor"), "terminating"_atom);
-    report.fields = {{"name"_atom, made.task},
-                     {"starter"_atom, made.starter},
-                     {"function"_atom, made.function},
-                     {"args"_atom, Term::list_of({})},
-                     {"reason"_atom, made.reason.term()},
-                     {"process_label"_atom, made.label}};
+    report.fields = {
+        {"name"_atom, made.task},         {"starter"_atom, made.starter},      {"function"_atom, made.function},
+        {"args"_atom, Term::list_of({})}, {"reason"_atom, made.reason.term()}, {"process_label"_atom, made.label}};
     report.format = logging::format_task;
     logger::report(Level::error, std::move(report),
                    {{"domain"_atom, list("otp"_atom, "elixir"_atom)},

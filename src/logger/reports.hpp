@@ -25,14 +25,14 @@ namespace logger {
 // [:otp], label {:gen_server, :terminate}, or {:gen_statem, :terminate} for a state machine (LR-024). Made after terminate
 // has run.
 struct TerminateReport {
-  std::string name;                // registered name, else the pid as text
-  std::string module;              // class of the server
+  std::string name;    // registered name, else the pid as text
+  std::string module;  // class of the server
   Term last_message;
-  Term state;                      // as format_status shows it (LR-035)
-  ExitReason reason;               // bare, or an exception with its stack (LR-022)
-  bool is_exception = false;       // it left the handler as an exception that is no exit
-  std::vector<Term> log;           // recent events, if the server keeps them
-  Pid client = {};                 // the caller, if the last message was a call
+  Term state;                 // as format_status shows it (LR-035)
+  ExitReason reason;          // bare, or an exception with its stack (LR-022)
+  bool is_exception = false;  // it left the handler as an exception that is no exit
+  std::vector<Term> log;      // recent events, if the server keeps them
+  Pid client = {};            // the caller, if the last message was a call
   bool is_machine = false;
 };
 void terminate_report(const TerminateReport& report);
@@ -44,7 +44,7 @@ struct TaskReport {
   Pid starter;
   std::string function;
   ExitReason reason;
-  Term label;                      // of the process
+  Term label;  // of the process
   std::vector<Pid> callers;
 };
 void task_report(const TaskReport& report);

@@ -12,7 +12,8 @@ namespace coppice::logging {
 
 // Level error, domain [:otp, :sasl], label {:supervisor, context}. The context is child_terminated, start_error,
 // shutdown_error or shutdown; `supervisor` as OTP names one: {:local, name}, {pid, module}. `offender` begins with pid.
-void supervisor_report(Atom context, const Term& supervisor, const ExitReason& reason, const logger::Metadata& offender);
+void supervisor_report(Atom context, const Term& supervisor, const ExitReason& reason,
+                       const logger::Metadata& offender);
 
 // Level info, domain [:otp, :sasl], label {:supervisor, :progress}: a child was started.
 void progress_report(const Term& supervisor, const logger::Metadata& started);

@@ -85,8 +85,8 @@ struct WritingHandler::State {
   platform::Parker writer;
 
   std::atomic<bool> reopen_asked{false};
-  std::mutex output_mutex;           // held while writing
-  std::mutex mutex;                  // guards all below
+  std::mutex output_mutex;  // held while writing
+  std::mutex mutex;         // guards all below
   std::vector<std::string> queue;
   std::uint64_t taken = 0;
   std::uint64_t settled = 0;
@@ -96,7 +96,7 @@ struct WritingHandler::State {
   std::size_t window_count = 0;
   Losses losses;
   Losses reported;
-  bool report_due = false;            // there are losses that no line has told yet, and nothing failed since
+  bool report_due = false;  // there are losses that no line has told yet, and nothing failed since
   bool stalled = false;
   bool stopping = false;
   bool no_thread = false;
@@ -258,11 +258,11 @@ void WritingHandler::State::report_losses(std::unique_lock<std::mutex>& lock) {
   report_due = false;
   Event event;
   event.level = Level::warning;
-  event.metadata = {{"time"_atom, std::chrono::duration_cast<std::chrono::microseconds>(
-                                      world.system_now().time_since_epoch())
-                                      .count()}};
-  event.text = "The log handler has lost " + std::to_string(now.total() - reported.total()) + " events: " +
-               std::to_string(now.dropped - reported.dropped) + " dropped, " +
+  event.metadata = {
+      {"time"_atom,
+       std::chrono::duration_cast<std::chrono::microseconds>(world.system_now().time_since_epoch()).count()}};
+  event.text = "The log handler has lost " + std::to_string(now.total() - reported.total()) +
+               " events: " + std::to_string(now.dropped - reported.dropped) + " dropped, " +
                std::to_string(now.flushed - reported.flushed) + " flushed, " +
                std::to_string(now.burst - reported.burst) + " in bursts, " +
                std::to_string(now.failed - reported.failed) + " not written";

@@ -11,8 +11,9 @@ std::string describe(const std::string& name, const sys::Event& event) {
   std::string text = "*DBG* " + name;
   switch (event.kind) {
     case sys::Event::Kind::in: return text + " got " + inspect(event.message);
-    case sys::Event::Kind::out: 
-      return text + " sent " + inspect(event.message) + " to " + to_string(event.to) + ", new state " + inspect(event.state);
+    case sys::Event::Kind::out:
+      return text + " sent " + inspect(event.message) + " to " + to_string(event.to) + ", new state " +
+             inspect(event.state);
     case sys::Event::Kind::noreply: return text + " new state " + inspect(event.state);
   }
   return text;

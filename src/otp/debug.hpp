@@ -21,7 +21,7 @@ class Debug {
   void event(const std::string& name, const sys::Event& event);
 
   bool trace = false;
-  std::size_t log_size = 0;                  // 0: off
+  std::size_t log_size = 0;  // 0: off
   std::deque<sys::Event> log;
   bool statistics = false;
   sys::Statistics counts;

@@ -61,7 +61,7 @@ class GenericBody final : public runtime::Body {
     detail::send_reply(node);
   }
 
-  std::optional<Term> failure;             // of init_fail
+  std::optional<Term> failure;                 // of init_fail
   const detail::ServerTable* table = nullptr;  // once it has entered a server's loop
   bool reported = false;
 
@@ -86,8 +86,8 @@ struct GenericMaking {
 inline namespace v1 {
 namespace detail {
 
-Term proc_lib_start(std::unique_ptr<Closure> closure, const std::type_info& type, const SpawnOptions& options, Bond bond,
-                    WaitTime timeout) {
+Term proc_lib_start(std::unique_ptr<Closure> closure, const std::type_info& type, const SpawnOptions& options,
+                    Bond bond, WaitTime timeout) {
   runtime::Process& parent = runtime::require_process("proc_lib::start");
   otp::GenericMaking making{std::move(closure), type};
   const auto make_body = [](CallNode* node, void* context) -> std::unique_ptr<runtime::Body> {

@@ -48,8 +48,8 @@ void ServerLoop::ask_to_terminate(const ExitReason& reason) { asked_to_end_ = re
 // What a handler asked for beyond its turn, a debugger, or a report in the making keeps the loop as it is.
 bool ServerLoop::can_rest() const noexcept {
   return continuation_ == nullptr && timeout_ < 0 && wake_at_ == platform::never && !suspended_ && !ended_ &&
-         !asked_to_end_ && debug_ == nullptr && held_reply == nullptr && unanswered == nullptr && last_message_ == nullptr &&
-         last_message_term_.is_nil() && !last_caller_;
+         !asked_to_end_ && debug_ == nullptr && held_reply == nullptr && unanswered == nullptr &&
+         last_message_ == nullptr && last_message_term_.is_nil() && !last_caller_;
 }
 
 // -- which message is next -----------------------------------------------------------------------------------------------
@@ -113,7 +113,8 @@ ServerLoop::Step ServerLoop::step_without_message(Process& process) {
 // Runs a callback and acts on how it left: by return, by an exception, or because the process is leaving.
 template <class F>
 [[gnu::always_inline]] inline void ServerLoop::guard(Process& process, F&& callback) {
-  if (!wish.is_empty()) [[unlikely]] wish = {};
+  if (!wish.is_empty()) [[unlikely]]
+    wish = {};
   Cause cause = Cause::stop;
   bool failed = false;
   body_.in_turn = true;
@@ -135,9 +136,12 @@ template <class F>
   }
   body_.in_turn = false;
   body_.handled_call = nullptr;
-  if (body_.leaving != runtime::Leave::no) [[unlikely]] return after_leaving(process);
-  if (failed) [[unlikely]] return after_failure(process, cause);
-  if (!wish.is_empty() || asked_to_end_ || body_.orphans != nullptr) [[unlikely]] after_wish(process);
+  if (body_.leaving != runtime::Leave::no) [[unlikely]]
+    return after_leaving(process);
+  if (failed) [[unlikely]]
+    return after_failure(process, cause);
+  if (!wish.is_empty() || asked_to_end_ || body_.orphans != nullptr) [[unlikely]]
+    after_wish(process);
 }
 
 [[gnu::always_inline]] inline void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
@@ -161,7 +165,8 @@ template <class F>
     last_message_ = message;
   }
   guard(process, [&] {
-    if (debug_ != nullptr) [[unlikely]] tell_arrival(process, message);
+    if (debug_ != nullptr) [[unlikely]]
+      tell_arrival(process, message);
     deliver(*this, message);
   });
   process.handling.store(nullptr, std::memory_order_relaxed);
@@ -169,13 +174,15 @@ template <class F>
     last_message_ = nullptr;
     message->table->destroy(message);
   }
-  if (debug_ != nullptr && !ended_) [[unlikely]] tell_outcome(last_caller_);
+  if (debug_ != nullptr && !ended_) [[unlikely]]
+    tell_outcome(last_caller_);
   if (is_call) last_caller_ = {};
 }
 
 void ServerLoop::handle(Process& process, Signal* message) {
   const detail::SignalTable& how = *message->table;
-  if (how.behaviour == &system_behaviour) [[unlikely]] return handle_system(process, message);
+  if (how.behaviour == &system_behaviour) [[unlikely]]
+    return handle_system(process, message);
   if (how.bounce == nullptr && is_exit_message(how) && is_parent_exit(message)) [[unlikely]] {  // a call is none
     return handle_parent_exit(process, message);
   }
@@ -201,7 +208,8 @@ void ServerLoop::handle_parent_exit(Process& process, Signal* message) {
 // A system message restarts a pending timeout (GS-083).
 void ServerLoop::handle_system(Process& process, Signal* message) {
   guard(process, [&] { message->table->deliver(*this, message); });
-  if (!ended_ && timeout_ >= 0) wake_at_ = runtime::core_of(process).world().now() + static_cast<platform::Nanoseconds>(timeout_);
+  if (!ended_ && timeout_ >= 0)
+    wake_at_ = runtime::core_of(process).world().now() + static_cast<platform::Nanoseconds>(timeout_);
 }
 
 void ServerLoop::tell_arrival(Process& process, const Signal* message) {
@@ -228,8 +236,8 @@ void ServerLoop::handle_unknown(Process& process, Signal* message) {
   last_type_ = nullptr;
   if (is_call || how.is_cast) {
     const std::string text = "attempted to " + std::string(is_call ? "call" : "cast") + " GenServer " + display_name() +
-                             " but " + std::string(table->name) + " has no " + (is_call ? "handle_call" : "handle_cast") +
-                             " for " + std::string(how.type->name);
+                             " but " + std::string(table->name) + " has no " +
+                             (is_call ? "handle_call" : "handle_cast") + " for " + std::string(how.type->name);
     if (is_call) {
       unanswered = static_cast<detail::CallNode*>(message);
     } else {
@@ -377,14 +385,17 @@ void wish_timeout(Wish& wish, WaitTime timeout) {
     wish.pause = Pause::none;
   } else if (timeout.is_negative()) {
     wish.verdict = Verdict::bad_return;
-    wish.reason = ExitReason(tuple(Atom("bad_return_value"), tuple(Atom("timeout"), timeout.nanoseconds() / 1'000'000)));
+    wish.reason =
+        ExitReason(tuple(Atom("bad_return_value"), tuple(Atom("timeout"), timeout.nanoseconds() / 1'000'000)));
   } else {
     wish.pause = Pause::timeout;
     wish.timeout = timeout.nanoseconds();
   }
 }
 
-void report_unknown(ServerBody& body, const Signal* signal) { static_cast<otp::ServerLoop&>(body).report_unknown(signal); }
+void report_unknown(ServerBody& body, const Signal* signal) {
+  static_cast<otp::ServerLoop&>(body).report_unknown(signal);
+}
 
 Term message_term(const Signal* message) { return term_of_message(message); }
 

@@ -42,7 +42,8 @@ class ServerLoop : public detail::ServerBody {
   ServerLoop& operator=(const ServerLoop&) = delete;
 
   Step step(Process& process) {
-    if (ended_) [[unlikely]] return Step::ended;
+    if (ended_) [[unlikely]]
+      return Step::ended;
     runtime::intake(process);
     if (body_.leaving != runtime::Leave::no || continuation_ != nullptr || suspended_) [[unlikely]] {
       return step_otherwise(process);
@@ -75,13 +76,13 @@ class ServerLoop : public detail::ServerBody {
   [[nodiscard]] runtime::Body& body() noexcept { return body_; }
   [[nodiscard]] bool suspended() const noexcept { return suspended_; }
   void suspend(bool on);
-  [[nodiscard]] Debug& debug();            // made at the first use
+  [[nodiscard]] Debug& debug();  // made at the first use
   [[nodiscard]] Debug* debug_if_any() noexcept { return debug_.get(); }
   void drop_debug() noexcept {
     debug_.reset();
     debugging = false;
   }
-  void report_unknown(const Signal* message);  // a delivery that found no handler
+  void report_unknown(const Signal* message);       // a delivery that found no handler
   void ask_to_terminate(const ExitReason& reason);  // after the system message that asks
 
  private:
@@ -114,13 +115,13 @@ class ServerLoop : public detail::ServerBody {
   runtime::Body& body_;
   Signal* continuation_ = nullptr;
   platform::Nanoseconds wake_at_ = platform::never;
-  std::int64_t timeout_ = -1;               // the pending inactivity timeout's full length, ns; -1: none
+  std::int64_t timeout_ = -1;  // the pending inactivity timeout's full length, ns; -1: none
   bool suspended_ = false;
   bool ended_ = false;
   ExitReason end_reason_;
-  ExitReason failure_;                      // what a callback has thrown, until it is acted on
+  ExitReason failure_;  // what a callback has thrown, until it is acted on
   std::optional<ExitReason> asked_to_end_;
-  const Signal* last_message_ = nullptr;    // whose handler runs, unless it is a call; only for the report
+  const Signal* last_message_ = nullptr;  // whose handler runs, unless it is a call; only for the report
   const detail::TypeIdentity* last_type_ = nullptr;
   Term last_message_term_;
   Pid last_caller_;
@@ -159,11 +160,11 @@ class Server final : public runtime::Body {
   struct Starting : detail::Pooled {
     std::unique_ptr<detail::Constructor> constructor;
     ServerName name;
-    std::size_t log = 0;                     // as in StartOptions
+    std::size_t log = 0;  // as in StartOptions
     bool trace = false;
     bool statistics = false;
-    detail::CallNode* node = nullptr;        // back to the starter
-    StartOutcome outcome;                    // of a start that failed: sent once the process is gone
+    detail::CallNode* node = nullptr;  // back to the starter
+    StartOutcome outcome;              // of a start that failed: sent once the process is gone
   };
 
   Server(const detail::ServerTable& table, std::unique_ptr<Starting> starting);

@@ -179,7 +179,9 @@ bool Server::start_up(Process& process) {
   detail::Wish wish = std::move(loop_.wish);
   switch (wish.verdict) {
     case Verdict::ignore: fail_start(process, {Kind::ignore, {}, {}, {}}, ExitReason::normal(), false); return false;
-    case Verdict::error: fail_start(process, {Kind::error, {}, wish.reason, {}}, ExitReason::normal(), false); return false;
+    case Verdict::error:
+      fail_start(process, {Kind::error, {}, wish.reason, {}}, ExitReason::normal(), false);
+      return false;
     case Verdict::stop:
     case Verdict::bad_return: fail_start(process, {Kind::error, {}, wish.reason, {}}, wish.reason, true); return false;
     case Verdict::go_on: break;

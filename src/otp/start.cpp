@@ -14,8 +14,8 @@
 namespace coppice::otp {
 namespace {
 
-constexpr runtime::SignalTable start_reply_table{
-    detail::SignalKind::reply, 0, nullptr, nullptr, &detail::destroy_node<StartNode>, nullptr, nullptr, nullptr};
+constexpr runtime::SignalTable start_reply_table{detail::SignalKind::reply,        0,       nullptr, nullptr,
+                                                 &detail::destroy_node<StartNode>, nullptr, nullptr, nullptr};
 
 // Removes from the starter's mailbox what a failed start left there: the child's exit message (GS-027), its Down.
 void forget_child(runtime::Process& parent, const Pid& child) {
@@ -173,8 +173,8 @@ namespace detail {
 Pid resolve(const ServerName& name) { return name.whereis(); }
 
 void throw_bad_start(const StartOutcome& outcome) {
-  const Term got = outcome.kind == StartOutcome::Kind::ignore ? Term(Atom("ignore"))
-                                                              : Term(tuple(Atom("error"), outcome.reason));
+  const Term got =
+      outcome.kind == StartOutcome::Kind::ignore ? Term(Atom("ignore")) : Term(tuple(Atom("error"), outcome.reason));
   throw Exit(ExitReason(tuple(Atom("badmatch"), got)));
 }
 
@@ -212,8 +212,8 @@ StartOutcome start_in_process(runtime::Process& parent, ServerMaking& making, Bo
 
 }  // namespace
 
-StartOutcome start_server(const ServerTable& table, std::unique_ptr<Constructor> constructor, const StartOptions& options,
-                          Bond bond) {
+StartOutcome start_server(const ServerTable& table, std::unique_ptr<Constructor> constructor,
+                          const StartOptions& options, Bond bond) {
   ServerMaking making{table, std::move(constructor), options};
   if (runtime::Process* parent = runtime::current_process()) return start_in_process(*parent, making, bond);
   if (bond != Bond::none) {

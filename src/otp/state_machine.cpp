@@ -48,7 +48,8 @@ void MachineCore::begin(ServerBody& body, const MachineTable& table, MachineActi
 }
 
 void MachineCore::timer_fired(ServerBody& body, const MachineTable& table, const Reference& timer) {
-  const auto found = std::find_if(timeouts_.begin(), timeouts_.end(), [&](const Running& r) { return r.timer == timer; });
+  const auto found =
+      std::find_if(timeouts_.begin(), timeouts_.end(), [&](const Running& r) { return r.timer == timer; });
   if (found == timeouts_.end()) return;
   EventPointer event = std::move(found->event);
   timeouts_.erase(found);
@@ -94,7 +95,8 @@ bool MachineCore::settle(ServerBody& body, const MachineTable& table, MachineOut
   }
   if (outcome.actions.postpone && event != nullptr) postponed_.push_back(std::move(event));
   if (outcome.changed) {
-    queue_.insert(queue_.begin(), std::make_move_iterator(postponed_.begin()), std::make_move_iterator(postponed_.end()));
+    queue_.insert(queue_.begin(), std::make_move_iterator(postponed_.begin()),
+                  std::make_move_iterator(postponed_.end()));
     postponed_.clear();
     cancel(TimeoutKind::state, {});
   }
@@ -106,7 +108,8 @@ bool MachineCore::settle(ServerBody& body, const MachineTable& table, MachineOut
 }
 
 void MachineCore::cancel(TimeoutKind kind, const Term& name) {
-  const auto found = std::find_if(timeouts_.begin(), timeouts_.end(), [&](const Running& r) { return r.is(kind, name); });
+  const auto found =
+      std::find_if(timeouts_.begin(), timeouts_.end(), [&](const Running& r) { return r.is(kind, name); });
   if (found == timeouts_.end()) return;
   if (found->timer) cancel_timer(found->timer, {.async = true, .info = false});
   timeouts_.erase(found);

@@ -54,8 +54,8 @@ void answer_system(detail::ServerBody& server, detail::Signal* signal) {
   detail::send_reply(node);
 }
 
-constexpr detail::SignalTable system_reply_table{
-    detail::SignalKind::reply, 0, nullptr, nullptr, &detail::destroy_node<SystemNode>, nullptr, nullptr, nullptr};
+constexpr detail::SignalTable system_reply_table{detail::SignalKind::reply,         0,       nullptr, nullptr,
+                                                 &detail::destroy_node<SystemNode>, nullptr, nullptr, nullptr};
 constexpr detail::SignalTable system_table{detail::SignalKind::message,
                                            0,
                                            &system_identity,
@@ -100,7 +100,8 @@ sys::ServerStatus status_of(ServerLoop& loop) {
   }
   status.status = loop.suspended() ? sys::Status::suspended : sys::Status::running;
   status.parent = body.linked_parent ? body.linked_parent : body.pid;
-  if (loop.debug_if_any() != nullptr) status.log.assign(loop.debug_if_any()->log.begin(), loop.debug_if_any()->log.end());
+  if (loop.debug_if_any() != nullptr)
+    status.log.assign(loop.debug_if_any()->log.begin(), loop.debug_if_any()->log.end());
   status.state = loop.table->format_state(loop.state);
   return status;
 }
@@ -213,8 +214,9 @@ ServerStatus status(const Address& server, WaitTime timeout) {
 }
 template <class Address>
 void hold(const Address& server, bool on, WaitTime timeout) {
-  otp::ask_loop(detail::system_target(server, on ? "suspend" : "resume"),
-                [on](otp::ServerLoop& loop) { loop.suspend(on); }, timeout);
+  otp::ask_loop(
+      detail::system_target(server, on ? "suspend" : "resume"), [on](otp::ServerLoop& loop) { loop.suspend(on); },
+      timeout);
 }
 
 }  // namespace
@@ -295,12 +297,14 @@ void remove(const Pid& server, const Term& id, WaitTime timeout) {
 }
 
 void no_debug(const Pid& server, WaitTime timeout) {
-  otp::ask_loop(detail::system_target(server, "no_debug"), [](otp::ServerLoop& loop) { loop.drop_debug(); }, timeout);
+  otp::ask_loop(
+      detail::system_target(server, "no_debug"), [](otp::ServerLoop& loop) { loop.drop_debug(); }, timeout);
 }
 
 void terminate(const Pid& server, const ExitReason& reason, WaitTime timeout) {
-  otp::ask_loop(detail::system_target(server, "terminate"),
-                [reason](otp::ServerLoop& loop) { loop.ask_to_terminate(reason); }, timeout);
+  otp::ask_loop(
+      detail::system_target(server, "terminate"), [reason](otp::ServerLoop& loop) { loop.ask_to_terminate(reason); },
+      timeout);
 }
 
 }  // namespace sys

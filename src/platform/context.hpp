@@ -17,11 +17,11 @@ namespace coppice::platform {
 using ContextEntry = void (*)(void* argument);
 
 struct Context {
-  void* machine = nullptr;  // the saved machine context; meaningful only while suspended
-  const void* low = nullptr;  // lowest address of the stack and its size: what AddressSanitizer wants to know
-  std::size_t size = 0;  // and what bounds a walk over the frames
-  void* fake_stack = nullptr;  // AddressSanitizer's fake stack while suspended
-  void* fiber = nullptr;  // ThreadSanitizer's fiber; made by make_context, or that of the thread
+  void* machine = nullptr;       // the saved machine context; meaningful only while suspended
+  const void* low = nullptr;     // lowest address of the stack and its size: what AddressSanitizer wants to know
+  std::size_t size = 0;          // and what bounds a walk over the frames
+  void* fake_stack = nullptr;    // AddressSanitizer's fake stack while suspended
+  void* fiber = nullptr;         // ThreadSanitizer's fiber; made by make_context, or that of the thread
   ContextEntry entry = nullptr;  // what make_context was told; null for an adopted thread
 };
 

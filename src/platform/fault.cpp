@@ -77,7 +77,7 @@ std::uintptr_t stack_pointer(const ucontext_t&) { return 0; }
 // stack is an ordinary fault.
 bool stands_on(const Stack& stack, const ucontext_t& at) noexcept {
   const std::uintptr_t pointer = stack_pointer(at);
-  if (pointer == 0) return true;  // unknown processor
+  if (pointer == 0) return true;                      // unknown processor
   constexpr std::uintptr_t frame_size_max = 1 << 20;  // a frame that began above the guard may end below it
   const auto header = reinterpret_cast<std::uintptr_t>(&stack);
   return pointer < header && pointer + (std::uintptr_t{1} << stack.size_class) + frame_size_max >= header;

@@ -32,7 +32,9 @@ std::size_t walk_own_frames(const void* frame, std::span<std::uintptr_t> address
 
 #else
 
-std::size_t walk_frames(std::uintptr_t, std::uintptr_t, std::uintptr_t, std::span<std::uintptr_t>) noexcept { return 0; }
+std::size_t walk_frames(std::uintptr_t, std::uintptr_t, std::uintptr_t, std::span<std::uintptr_t>) noexcept {
+  return 0;
+}
 std::size_t walk_own_frames(const void*, std::span<std::uintptr_t>) noexcept { return 0; }
 
 #endif

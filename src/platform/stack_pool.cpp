@@ -56,7 +56,7 @@ struct Slab {
   std::size_t size = 0;
   std::size_t block_size = 0;
   std::size_t carved = 0;  // blocks handed out so far
-  std::size_t slot = 0;  // in the registry
+  std::size_t slot = 0;    // in the registry
 };
 
 Stack* header_of_block(std::byte* block, std::size_t block_size) noexcept {
@@ -83,8 +83,8 @@ struct RegistrySlot {
 
 constexpr std::uintptr_t slot_claimed = 1;
 constexpr std::size_t registry_size = 65'536;
-RegistrySlot registry[registry_size];  // zero pages until touched
-std::atomic<std::size_t> registry_used{0};  // slots at and beyond this index were never claimed
+RegistrySlot registry[registry_size];               // zero pages until touched
+std::atomic<std::size_t> registry_used{0};          // slots at and beyond this index were never claimed
 std::atomic<std::size_t> registry_lowest_guess{0};  // where a search for a free slot starts; only a hint
 
 // The slot of a new slab; registry_size if there is none.
@@ -155,7 +155,7 @@ struct StackPool::Impl {
     std::size_t warm_count = 0;
     Stack* trimming = nullptr;
     std::vector<std::uintptr_t> cold;  // block | guard
-    std::size_t slab = no_slab;  // index of the slab from which blocks are carved
+    std::size_t slab = no_slab;        // index of the slab from which blocks are carved
   };
   static constexpr std::size_t no_slab = ~std::size_t{0};
 
@@ -327,7 +327,8 @@ Stack* StackPool::acquire(std::size_t size) noexcept {
     Impl::SizeClass& size_class = pool.classes[index];
     if ((stack = Impl::pop(size_class.warm)) != nullptr) {
       --size_class.warm_count;
-    } else if ((stack = pool.take_cold(size_class, index)) == nullptr && (stack = Impl::pop(size_class.trimming)) == nullptr &&
+    } else if ((stack = pool.take_cold(size_class, index)) == nullptr &&
+               (stack = Impl::pop(size_class.trimming)) == nullptr &&
                (stack = pool.carve(size_class, index)) == nullptr) {
       return nullptr;
     }

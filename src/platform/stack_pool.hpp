@@ -34,23 +34,23 @@ enum class GuardKind : std::uint8_t {
 // what the sanitizers gave it is used again or given back. The rest is the pool's.
 struct Stack {
   Context context;
-  Stack* next = nullptr;  // link of the one list in which the stack stands
-  void* owner = nullptr;  // the process that stands on it
-  ExceptionState exceptions;  // saved at a wait
-  std::uint32_t home = 0;  // worker on which its process must resume
-  std::uint32_t turn_size = 0;  // the runtime's: log2 of the size if made for one process's turns, else 0
+  Stack* next = nullptr;         // link of the one list in which the stack stands
+  void* owner = nullptr;         // the process that stands on it
+  ExceptionState exceptions;     // saved at a wait
+  std::uint32_t home = 0;        // worker on which its process must resume
+  std::uint32_t turn_size = 0;   // the runtime's: log2 of the size if made for one process's turns, else 0
   std::uint32_t size_class = 0;  // the block, guard and header included, has 2 to the power of size_class bytes
-  std::byte* low = nullptr;  // lowest usable address; the guard lies below it
-  std::size_t size = 0;  // usable bytes from `low` to this header
-  const char* name = nullptr;  // name of the owner for a guard-hit report, may be null; must outlive the use
+  std::byte* low = nullptr;      // lowest usable address; the guard lies below it
+  std::size_t size = 0;          // usable bytes from `low` to this header
+  const char* name = nullptr;    // name of the owner for a guard-hit report, may be null; must outlive the use
   GuardKind guard = GuardKind::canary;
   bool free = false;  // stands in the pool
 };
 
 struct StackPoolOptions {
   std::size_t default_size = 256 * 1024;  // address space of a stack, guard included; see acquire
-  std::size_t guard_size = 64 * 1024;  // rounded up to whole pages; at least 64 KiB suits -fstack-clash-protection
-  std::size_t stacks_max = 1'000'000;  // acquire() answers null when so many are in use
+  std::size_t guard_size = 64 * 1024;     // rounded up to whole pages; at least 64 KiB suits -fstack-clash-protection
+  std::size_t stacks_max = 1'000'000;     // acquire() answers null when so many are in use
   std::size_t mprotect_guards_max = 16'000;  // map entries that mprotect guards may cost, over the life of the pool
   GuardKind guard_strongest = GuardKind::guard_install;  // nothing stronger is tried
 };

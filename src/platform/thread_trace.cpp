@@ -40,7 +40,8 @@ void walk(std::uintptr_t pc, std::uintptr_t frame, std::uintptr_t stack_pointer)
   bool in_guard = false;
   const Stack* stack = stack_of_address(reinterpret_cast<const void*>(stack_pointer), in_guard);
   const std::uintptr_t high = stack == nullptr ? 0 : reinterpret_cast<std::uintptr_t>(stack);
-  while (count < frames_max && frame >= stack_pointer && frame + 2 * sizeof(void*) <= high && frame % sizeof(void*) == 0) {
+  while (count < frames_max && frame >= stack_pointer && frame + 2 * sizeof(void*) <= high &&
+         frame % sizeof(void*) == 0) {
     const auto* record = reinterpret_cast<const std::uintptr_t*>(frame);
     const std::uintptr_t caller = record[1];
     if (caller == 0) break;

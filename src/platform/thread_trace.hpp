@@ -18,7 +18,7 @@ namespace coppice::platform {
 
 // Return addresses of that thread of this program, innermost first; empty if it does not answer within `patience` or is
 // gone.
-[[nodiscard]] std::vector<std::uintptr_t> trace_of_thread(std::uint64_t native_thread,
-                                                          std::chrono::milliseconds patience = std::chrono::milliseconds(200));
+[[nodiscard]] std::vector<std::uintptr_t> trace_of_thread(
+    std::uint64_t native_thread, std::chrono::milliseconds patience = std::chrono::milliseconds(200));
 
 }  // namespace coppice::platform

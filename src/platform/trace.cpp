@@ -107,7 +107,8 @@ __attribute__((no_sanitize("address"))) std::vector<std::uintptr_t> capture_trac
   const auto low = reinterpret_cast<std::uintptr_t>(suspended.low);
   const auto* saved = static_cast<const std::uintptr_t*>(suspended.machine);  // no instrumentation knows about these
   addresses.resize(frames_max + 1);
-  const std::size_t found = walk_frames(saved[frame_pointer_word], low, low + suspended.size, std::span(addresses).subspan(1));
+  const std::size_t found =
+      walk_frames(saved[frame_pointer_word], low, low + suspended.size, std::span(addresses).subspan(1));
   addresses[0] = saved[return_word];
   addresses.resize(found == 0 ? 0 : std::min(found + 1, frames_max));
 #else

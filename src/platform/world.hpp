@@ -61,7 +61,7 @@ class World {
   virtual ~World() = default;
 
   // -- time: any thread
-  [[nodiscard]] virtual Nanoseconds now() = 0;                                   // monotonic
+  [[nodiscard]] virtual Nanoseconds now() = 0;  // monotonic
   // The same clock as it stood at the system's last tick, for a fraction of the price: never later than now(), as a rule
   // earlier by some milliseconds, by more if the machine itself was stopped. The simulation's is exact.
   [[nodiscard]] virtual Nanoseconds last_tick() = 0;

@@ -36,8 +36,8 @@ struct Checkout {
   using Reply = Granted;
   Ticket ticket;
   unsafe_shared<const std::type_info*> type;  // static
-  bool foreign = false;  // no process: nothing to watch
-  bool again = false;  // what was granted before is dead
+  bool foreign = false;                       // no process: nothing to watch
+  bool again = false;                         // what was granted before is dead
 };
 struct Info {
   using Reply = PoolInfo;
@@ -262,7 +262,7 @@ class PoolServer : public GenServer<PoolServer> {
   std::uint64_t failures_ = 0;
   std::optional<ExitReason> last_failure_;
   std::chrono::nanoseconds delay_{0};  // the last one after a failure
-  bool expiring_ = false;  // an Expire is under way
+  bool expiring_ = false;              // an Expire is under way
 };
 
 ServerRef<PoolServer> server(const Pid& pid) { return ServerRef<PoolServer>(pid); }

@@ -35,9 +35,9 @@ struct Grant {
 // What the process has to do now, in this order.
 struct Steps {
   std::vector<Slot> destroy;  // let the resource of this slot go
-  std::vector<Slot> make;  // start the factory for this slot
-  std::vector<Slot> retry;  // start it after a delay
-  std::vector<Grant> grant;  // answer this caller
+  std::vector<Slot> make;     // start the factory for this slot
+  std::vector<Slot> retry;    // start it after a delay
+  std::vector<Grant> grant;   // answer this caller
 
   friend bool operator==(const Steps&, const Steps&);
 };

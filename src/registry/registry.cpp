@@ -136,8 +136,8 @@ class RegistryPartition : public GenServer<RegistryPartition> {
   std::shared_ptr<RegistryState> registry_;
   std::size_t index_;
   std::unordered_map<Term, std::list<Waiter>> queues_;
-  std::unordered_map<Reference, Place> places_;      // by lock
-  std::unordered_map<Reference, Reference> locks_;   // by monitor
+  std::unordered_map<Reference, Place> places_;     // by lock
+  std::unordered_map<Reference, Reference> locks_;  // by monitor
 };
 
 // Held by the supervisor's child specifications: when the last of them goes, with the supervisor's state, the

@@ -70,8 +70,8 @@ void RegistryState::remove_from_stores(const std::vector<ObjectRef>& objects) {
   for (const ObjectRef& object : objects) by_store[store_index_of(*object)].push_back(object.get());
   for (const auto& [index, doomed] : by_store) {
     SharedStore& store = partitions[index]->store;
-    SharedStore::Writer writer = doomed.size() == 1 ? SharedStore::Writer(store, doomed.front()->hash)
-                                                    : SharedStore::Writer(store);
+    SharedStore::Writer writer =
+        doomed.size() == 1 ? SharedStore::Writer(store, doomed.front()->hash) : SharedStore::Writer(store);
     for (const SharedObject* object : doomed) {
       if (!object->removed.load(std::memory_order_acquire)) writer.remove(*object);
     }
@@ -82,10 +82,9 @@ void RegistryState::remove_from_stores(const std::vector<ObjectRef>& objects) {
 // -- the directory
 
 RegistryDirectory& RegistryDirectory::make(runtime::Core& core) {
-  return static_cast<RegistryDirectory&>(
-      core.annex(runtime::AnnexKind::registries, [](runtime::Core& c) -> std::unique_ptr<runtime::Annex> {
-        return std::make_unique<RegistryDirectory>(c);
-      }));
+  return static_cast<RegistryDirectory&>(core.annex(
+      runtime::AnnexKind::registries,
+      [](runtime::Core& c) -> std::unique_ptr<runtime::Annex> { return std::make_unique<RegistryDirectory>(c); }));
 }
 
 namespace {

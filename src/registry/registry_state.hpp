@@ -57,7 +57,7 @@ class RegistryState : public std::enable_shared_from_this<RegistryState> {
   struct Partition {
     explicit Partition(std::shared_ptr<Epochs> epochs) : store(std::move(epochs), false) {}
     SharedStore store;
-    std::atomic<std::uint64_t> server{0};                // Pid::number of its process; 0: it is not running
+    std::atomic<std::uint64_t> server{0};  // Pid::number of its process; 0: it is not running
     std::mutex mutex;
     std::unordered_map<std::uint64_t, OwnedList> owned;  // by Pid::number
   };
@@ -66,9 +66,7 @@ class RegistryState : public std::enable_shared_from_this<RegistryState> {
     return partitions.size() == 1 ? 0 : hash % partitions.size();  // a division is as long as half a search
   }
   [[nodiscard]] Partition& of_key(std::uint64_t hash) noexcept { return *partitions[index_of(hash)]; }
-  [[nodiscard]] std::size_t index_of(const Pid& pid) const noexcept {
-    return index_of(std::hash<Pid>{}(pid));
-  }
+  [[nodiscard]] std::size_t index_of(const Pid& pid) const noexcept { return index_of(std::hash<Pid>{}(pid)); }
   [[nodiscard]] Partition& of_owner(const Pid& pid) noexcept { return *partitions[index_of(pid)]; }
   // Where an entry stands, and whose process stands for it.
   [[nodiscard]] std::size_t store_index_of(const SharedObject& object) const noexcept;

@@ -38,10 +38,10 @@ namespace coppice {
 namespace runtime {
 namespace {
 
-constexpr SignalTable call_watch_signal{SignalKind::call_watch_down, 0, nullptr, nullptr,
+constexpr SignalTable call_watch_signal{SignalKind::call_watch_down,      0,       nullptr, nullptr,
                                         &detail::destroy_node<CallWatch>, nullptr, nullptr, nullptr};
-constexpr SignalTable unwatch_signal{SignalKind::call_unwatch, 0, nullptr, nullptr, &detail::destroy_node<UnwatchNode>,
-                                     nullptr, nullptr, nullptr};
+constexpr SignalTable unwatch_signal{SignalKind::call_unwatch,           0,       nullptr, nullptr,
+                                     &detail::destroy_node<UnwatchNode>, nullptr, nullptr, nullptr};
 
 // Tells the server that its promise for this call is void.
 void end_watch(Core& core, detail::CallNode& node) noexcept {
@@ -155,8 +155,8 @@ void note_facts(Core& core, const detail::CallTarget& target, const detail::Type
   outcome.doing = handling;
 }
 
-void end_of_call(Process& process, const detail::CallTarget& target, const detail::TypeIdentity& request, const CallTimes& times,
-                 detail::CallOutcome& outcome) {
+void end_of_call(Process& process, const detail::CallTarget& target, const detail::TypeIdentity& request,
+                 const CallTimes& times, detail::CallOutcome& outcome) {
   Core& core = core_of(process);
   Body& body = *process.body;
   // By hand-off the answer is here, and what had arrived before was taken in.
@@ -165,7 +165,8 @@ void end_of_call(Process& process, const detail::CallTarget& target, const detai
     return;
   }
   await_outcome(process, times.deadline, outcome);
-  if (outcome.node != nullptr) [[likely]] return;
+  if (outcome.node != nullptr) [[likely]]
+    return;
   note_facts(core, target, request, outcome);
   const platform::Nanoseconds now = core.world().now();
   outcome.waited = std::chrono::nanoseconds(now > times.begin ? now - times.begin : 0);
@@ -446,7 +447,8 @@ void* make_call_exit(const CallTarget& target, Term request, WaitTime timeout, c
 }
 
 void throw_made(void* exit) {
-  abi::__cxa_throw(exit, const_cast<std::type_info*>(&typeid(Exit)), [](void* made) { static_cast<Exit*>(made)->~Exit(); });
+  abi::__cxa_throw(exit, const_cast<std::type_info*>(&typeid(Exit)),
+                   [](void* made) { static_cast<Exit*>(made)->~Exit(); });
 }
 
 }  // namespace detail

@@ -24,7 +24,7 @@ class AwaitedCall {
 // How long a call may take. The caller's; it outlives the call.
 struct CallTimes {
   WaitTime timeout;
-  platform::Nanoseconds begin = 0;                  // for the report of a failure
+  platform::Nanoseconds begin = 0;                   // for the report of a failure
   platform::Nanoseconds deadline = platform::never;  // once the caller's wait was committed or is about to be
 
   // Counts from now.

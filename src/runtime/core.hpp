@@ -115,12 +115,12 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] std::string describe(const Pid& pid);  // "<0.12.0> (Counter)"
 
   // -- life
-  [[nodiscard]] bool admit_process() noexcept;        // counts one that is to start; false: none is accepted any more
-  void process_started(Process& process);             // kills it at once if all are being killed
-  void start(Process& process);                        // queues it for its first turn
-  void start_task(Process& process);                   // the same for a task
-  void start_next(Process& process);                   // the same for a starter that waits for it: no other worker is woken
-  void process_ended() noexcept;                       // the last thing a dying process does
+  [[nodiscard]] bool admit_process() noexcept;  // counts one that is to start; false: none is accepted any more
+  void process_started(Process& process);       // kills it at once if all are being killed
+  void start(Process& process);                 // queues it for its first turn
+  void start_task(Process& process);            // the same for a task
+  void start_next(Process& process);            // the same for a starter that waits for it: no other worker is woken
+  void process_ended() noexcept;                // the last thing a dying process does
   [[nodiscard]] std::size_t process_count() const noexcept { return live_.alive(); }
   // The calling thread's number among our workers; ProcessTable::no_worker for others.
   [[nodiscard]] std::uint32_t worker_number() const noexcept;
@@ -165,10 +165,10 @@ class Core : public std::enable_shared_from_this<Core> {
   Watch watch_;
   std::atomic<bool> stop_workers_{false};
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> killing_{false};       // whoever starts now is killed at once
+  std::atomic<bool> killing_{false};  // whoever starts now is killed at once
   std::atomic<bool> forked_{false};
-  std::atomic<std::uint64_t> first_{0};    // Pid::number
-  platform::Parker stop_parker_;           // of the thread in stop()
+  std::atomic<std::uint64_t> first_{0};  // Pid::number
+  platform::Parker stop_parker_;         // of the thread in stop()
   std::mutex stop_mutex_;
   bool stopped_ = false;
   StopReport report_;

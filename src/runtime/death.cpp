@@ -14,7 +14,8 @@
 namespace coppice::runtime {
 namespace {
 
-constexpr SignalTable wake_table{SignalKind::wake, 0, nullptr, nullptr, [](Signal*) noexcept {}, nullptr, nullptr, nullptr};
+constexpr SignalTable wake_table{SignalKind::wake,        0,       nullptr, nullptr,
+                                 [](Signal*) noexcept {}, nullptr, nullptr, nullptr};
 
 // Step 3: relations take effect, exits do not end what is ending.
 void settle(Process& process) {
@@ -37,7 +38,8 @@ void settle(Process& process) {
 
 void free_name(Process& process) {
   const Extension* extension = process.body->extension_.get();
-  if (extension != nullptr && !extension->name.empty()) process.body->core->names().unbind(extension->name, process.body->pid);
+  if (extension != nullptr && !extension->name.empty())
+    process.body->core->names().unbind(extension->name, process.body->pid);
 }
 
 // What belongs to the process in an annex is freed with its name: before the death is announced.
@@ -152,12 +154,14 @@ ExitReason reason_of_current_exception() {
   } catch (const Exit& exit) {
     return exit.reason();
   } catch (const std::exception& error) {
-    return ExitReason::exception(platform::demangled(typeid(error).name()), error.what(), stack_of(exception), exception);
+    return ExitReason::exception(platform::demangled(typeid(error).name()), error.what(), stack_of(exception),
+                                 exception);
   } catch (...) {
     const std::type_info* type = abi::__cxa_current_exception_type();
     const std::string name = type != nullptr ? platform::demangled(type->name()) : "an unknown type";
     const Term value = tuple(Term(Atom("nocatch")), Term(name));
-    return ExitReason::exception(value, name, "a value of type " + name + " was thrown", stack_of(exception), exception);
+    return ExitReason::exception(value, name, "a value of type " + name + " was thrown", stack_of(exception),
+                                 exception);
   }
 }
 

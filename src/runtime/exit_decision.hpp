@@ -25,7 +25,8 @@ struct ExitDecision {
 // The special reason is `kill`, and only when it is sent explicitly (PR-048): it cannot be trapped and shows as
 // `killed`. A `normal` signal ends nobody but its own sender (PR-049).
 [[nodiscard]] inline ExitDecision decide_exit(const ExitSignal& signal, bool trapping) {
-  if (!signal.caused_by_link && signal.reason == ExitReason::kill()) return {ExitEffect::terminate, ExitReason::killed()};
+  if (!signal.caused_by_link && signal.reason == ExitReason::kill())
+    return {ExitEffect::terminate, ExitReason::killed()};
   if (trapping) return {ExitEffect::message, signal.reason};
   if (signal.reason.is_normal() && !signal.from_self) return {ExitEffect::ignore, signal.reason};
   return {ExitEffect::terminate, signal.reason};

@@ -28,7 +28,7 @@ struct ForeignWaitState {
   enum Phase : std::uint8_t { pending, parked, done };
 
   explicit ForeignWaitState(runtime::Process& waiting);  // which awaits a call from now on
-  void forget() noexcept;  // ... and no more: by the process, whatever way it leaves
+  void forget() noexcept;                                // ... and no more: by the process, whatever way it leaves
   ~ForeignWaitState();
 
   // Leaving::foreign: true if the process is parked now, false if it has been completed and must be scheduled.

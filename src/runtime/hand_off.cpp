@@ -17,8 +17,8 @@ namespace {
 //   - What has arrived for the caller must be taken in before it waits: the queued path does.
 //   - A timeout of nothing is a timeout, though the server be idle.
 bool is_fit(const Process& caller, const Process& server, WaitTime timeout) {
-  return server.stack == nullptr && server.body->size_class == 0 && !caller.body->migratable && timeout.nanoseconds() != 0 &&
-         (caller.head.load(std::memory_order_relaxed) & head::pointer_bits) == 0;
+  return server.stack == nullptr && server.body->size_class == 0 && !caller.body->migratable &&
+         timeout.nanoseconds() != 0 && (caller.head.load(std::memory_order_relaxed) & head::pointer_bits) == 0;
 }
 
 bool is_wanted(Core& core) {

@@ -30,6 +30,7 @@ namespace coppice::runtime {
 // Calls `server`, which the caller has claimed and which has the envelope, by hand-off if that may be; else schedules it.
 // `here` is the worker that runs the caller. In either case the caller goes on to wait for its answer. It has memory for its
 // timer (prepare_wake_timer): settling cannot fail.
-void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node, CallTimes& times);
+void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node,
+                          CallTimes& times);
 
 }  // namespace coppice::runtime

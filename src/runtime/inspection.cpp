@@ -15,10 +15,10 @@ namespace runtime {
 namespace {
 
 constexpr detail::TypeIdentity inspect_identity{0, &typeid(InspectNode), "inspect", false};
-constexpr SignalTable inspect_reply{SignalKind::reply, 0, nullptr, nullptr, &detail::destroy_node<InspectNode>,
-                                    nullptr, nullptr, nullptr};
-constexpr SignalTable inspect_table{SignalKind::inspect, 0, nullptr, nullptr, &detail::destroy_node<InspectNode>,
-                                    nullptr, nullptr, nullptr};
+constexpr SignalTable inspect_reply{SignalKind::reply, 0,       nullptr, nullptr, &detail::destroy_node<InspectNode>,
+                                    nullptr,           nullptr, nullptr};
+constexpr SignalTable inspect_table{
+    SignalKind::inspect, 0, nullptr, nullptr, &detail::destroy_node<InspectNode>, nullptr, nullptr, nullptr};
 
 }  // namespace
 
@@ -46,7 +46,8 @@ bool bind_name(Process& process, std::string_view name, Pid* holder) {
   Core& core = *body.core;
   if (!NameTable::is_acceptable(name)) return false;
   const Extension* extension = body.extension_.get();
-  if (extension != nullptr && !extension->name.empty() && core.names().whereis(extension->name) == body.pid) return false;
+  if (extension != nullptr && !extension->name.empty() && core.names().whereis(extension->name) == body.pid)
+    return false;
   const char* text = nullptr;
   if (!core.names().bind(name, body.pid, holder, &text)) return false;
   body.extension().name = std::string_view(text, name.size());
@@ -106,8 +107,9 @@ void describe(Process& process, ProcessInfo& info) {
   if (body.in_wait || body.in_turn) {
     info.current_stacktrace = platform::symbolise(platform::capture_trace(0), "coppice::runtime::PlainBody::run");
     std::erase_if(info.current_stacktrace, [](const std::string& frame) {
-      for (const char* ours : {"coppice::runtime::", "coppice::platform::", "coppice::otp::", "src/runtime/", "src/otp/",
-                               "src/supervision/", "src/task/", "include/coppice/", "coppice::v1::detail::"}) {
+      for (const char* ours :
+           {"coppice::runtime::", "coppice::platform::", "coppice::otp::", "src/runtime/", "src/otp/",
+            "src/supervision/", "src/task/", "include/coppice/", "coppice::v1::detail::"}) {
         if (frame.find(ours) != std::string::npos) return true;
       }
       return false;
@@ -146,7 +148,8 @@ bool alive(const Pid& pid) {
   if ((word & runtime::head::dead) != 0 || (flags & runtime::flag::doomed) != 0) return false;
   // With nothing in its mailbox that it has not acted on, it lives. Else ask it: behind our own earlier signals.
   if (here == nullptr || (word & runtime::head::pointer_bits) == 0) return true;
-  return runtime::inspect_in(pid, [](runtime::Process&, void*) {}, nullptr);
+  return runtime::inspect_in(
+      pid, [](runtime::Process&, void*) {}, nullptr);
 }
 
 std::vector<Pid> processes() {
@@ -159,7 +162,8 @@ std::vector<Pid> processes() {
 Term get_label(const Pid& pid) {
   auto label = std::make_shared<Term>();
   const auto read = [](runtime::Process& process, void* argument) {
-    if (const runtime::Rarities* rarities = process.body->rarities_if_any()) *static_cast<Term*>(argument) = rarities->label;
+    if (const runtime::Rarities* rarities = process.body->rarities_if_any())
+      *static_cast<Term*>(argument) = rarities->label;
   };
   return runtime::inspect_in(pid, read, label) ? *label : Term{};
 }
@@ -191,9 +195,9 @@ bool register_name(const Pid& pid, std::string_view name) {
   };
   const bool exists = core->is_local(pid) && runtime::inspect_in(pid, bind, question);
   if (exists && question->bound) return true;
-  const std::string text = "register_name(" + to_string(pid) + ", \"" + question->name + "\"): " +
-                           (exists ? "the name is taken or reserved, or the process has a name"
-                                   : "there is no such process on this node");
+  const std::string text =
+      "register_name(" + to_string(pid) + ", \"" + question->name + "\"): " +
+      (exists ? "the name is taken or reserved, or the process has a name" : "there is no such process on this node");
   detail::throw_badarg(text.c_str());
 }
 
@@ -215,7 +219,8 @@ Pid whereis(std::string_view name) {
 
 namespace detail {
 Pid whereis(std::string_view name, std::uint64_t hash) {
-  if (runtime::Worker* here = runtime::this_worker()) [[likely]] return here->core().names().whereis(name, hash);
+  if (runtime::Worker* here = runtime::this_worker()) [[likely]]
+    return here->core().names().whereis(name, hash);
   return runtime::require_core("whereis")->names().whereis(name, hash);
 }
 }  // namespace detail

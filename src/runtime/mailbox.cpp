@@ -21,8 +21,8 @@ Worker* worker_in(Core& core) noexcept {
 }
 
 // Steps 1 to 4 of the header, through the head. `word` was loaded, and the serial compared after it.
-bool push_through_head(Core& core, Worker* here, Process& process, std::uint64_t word, std::uint64_t tag, Signal* signal,
-                       bool is_message) {
+bool push_through_head(Core& core, Worker* here, Process& process, std::uint64_t word, std::uint64_t tag,
+                       Signal* signal, bool is_message) {
   return head::push(process, word, tag, signal, is_message, [&] { core.schedule(process, here); });
 }
 
@@ -37,8 +37,10 @@ bool push_to_line(Core& core, Process& process, std::uint64_t number, Signal* si
 inline void note_growth(Body& body, std::uint32_t before, std::uint32_t length) {
   if (length > body.queue_peak) body.queue_peak = length;
   const std::uint32_t mark = body.high_water_mark;
-  if (body.above_mark && before < mark / 2) [[unlikely]] body.above_mark = false;
-  if (!body.above_mark && before < mark && length >= mark) [[unlikely]] body.above_mark = body.mark_due = true;
+  if (body.above_mark && before < mark / 2) [[unlikely]]
+    body.above_mark = false;
+  if (!body.above_mark && before < mark && length >= mark) [[unlikely]]
+    body.above_mark = body.mark_due = true;
 }
 
 // Appends `count` messages, linked from the oldest to the newest, to a queue without a capacity.
@@ -121,7 +123,8 @@ Process* claim_waiting(Core& core, const Pid& pid) noexcept {
 }
 
 void take_at_once(Process& process, Signal* message) {
-  if (!try_take_at_once(process, message)) [[unlikely]] head::push_own(process, message);
+  if (!try_take_at_once(process, message)) [[unlikely]]
+    head::push_own(process, message);
 }
 
 bool takes_room(const Signal* message) {
@@ -140,7 +143,8 @@ bool take_room(Core& core, const Process& process) {
   const std::uint32_t limit = sight.limit.load(std::memory_order_relaxed);
   const auto overflow = static_cast<Overflow>(limit & 0xff);
   const bool refuses = overflow == Overflow::reject || overflow == Overflow::drop_newest;
-  if (sight.pending.fetch_add(1, std::memory_order_relaxed) < static_cast<std::int32_t>(limit >> 8) || !refuses) return true;
+  if (sight.pending.fetch_add(1, std::memory_order_relaxed) < static_cast<std::int32_t>(limit >> 8) || !refuses)
+    return true;
   sight.pending.fetch_sub(1, std::memory_order_relaxed);
   return false;
 }
@@ -151,7 +155,8 @@ Pushed try_push_message(Core& core, const Pid& to, Signal* message) {
   const bool counted = (process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0 &&
                        process.serial.load(std::memory_order_acquire) == to.number && takes_room(message);
   if (counted && !take_room(core, process)) return Pushed::full;
-  const bool ordinary = message->table->kind == SignalKind::message && !is_bounded(process.flags.load(std::memory_order_relaxed));
+  const bool ordinary =
+      message->table->kind == SignalKind::message && !is_bounded(process.flags.load(std::memory_order_relaxed));
   const bool pushed = ordinary ? push_ordinary(core, worker_in(core), process, to.number, message)
                                : push_to_line(core, process, to.number, message, is_message(message));
   if (pushed) return Pushed::delivered;
@@ -159,13 +164,16 @@ Pushed try_push_message(Core& core, const Pid& to, Signal* message) {
   return Pushed::dead;
 }
 
-bool push_message(Core& core, const Pid& to, Signal* message) { return push_message(core, worker_in(core), to, message); }
+bool push_message(Core& core, const Pid& to, Signal* message) {
+  return push_message(core, worker_in(core), to, message);
+}
 
 bool push_message(Core& core, Worker* here, const Pid& to, Signal* message) {
   if (core.is_local(to)) {
     Process& process = core.table().line(to);
     if (!is_bounded(process.flags.load(std::memory_order_relaxed))) [[likely]] {
-      if (push_ordinary(core, here, process, to.number, message)) [[likely]] return true;
+      if (push_ordinary(core, here, process, to.number, message)) [[likely]]
+        return true;
       discard(message, ExitReason::noproc());
       return false;
     }

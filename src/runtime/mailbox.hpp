@@ -96,7 +96,8 @@ void give_room(Process& process, const Signal* message);
     __builtin_prefetch(message->next);
   }
   process.queue_length.store(process.queue_length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0) [[unlikely]] give_room(process, message);
+  if ((process.flags.load(std::memory_order_relaxed) & flag::bounded) != 0) [[unlikely]]
+    give_room(process, message);
   return message;
 }
 // The oldest message that takes room; null if there is none.
@@ -106,7 +107,8 @@ void give_room(Process& process, const Signal* message);
 [[nodiscard]] std::uint32_t high_water_mark_of(const Body& body) noexcept;
 void report_mark(Process& process);
 inline void report_mark_if_due(Process& process) {
-  if (process.body->mark_due) [[unlikely]] report_mark(process);
+  if (process.body->mark_due) [[unlikely]]
+    report_mark(process);
 }
 
 // Nobody will handle it: bounces what can be bounced, destroys the rest.

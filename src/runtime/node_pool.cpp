@@ -64,11 +64,11 @@ struct Free {
 
 // The header of a slab that is in use. All of it is guarded by the depot of its class.
 struct alignas(64) Slab {
-  base::ListHook hook;           // in Depot::sorted, while it has free nodes in its list
+  base::ListHook hook;  // in Depot::sorted, while it has free nodes in its list
   Free* free = nullptr;
   std::uint32_t free_count = 0;
-  std::uint32_t nodes = 0;       // as many as it has place for
-  std::uint32_t cut = 0;         // as many as were handed out the first time
+  std::uint32_t nodes = 0;  // as many as it has place for
+  std::uint32_t cut = 0;    // as many as were handed out the first time
 };
 Slab* slab_of(void* node) noexcept {
   return reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(node) & ~(slab_size - 1));
@@ -81,7 +81,7 @@ struct Depot {
   Slab* cutting = nullptr;       // whose nodes were not all handed out yet
   base::IntrusiveList<Slab, &Slab::hook> sorted;
   std::atomic<std::size_t> held{0};  // magazines.size(), for who looks without the lock
-  std::size_t least = 0;         // of `held`, since the last look: nobody has needed so many
+  std::size_t least = 0;             // of `held`, since the last look: nobody has needed so many
 };
 std::array<Depot, classes>& depots() {
   static auto* all = new std::array<Depot, classes>;  // outlives every thread
@@ -109,9 +109,9 @@ class Slabs {
   void grow();
 
   std::mutex mutex_;
-  std::vector<Region> regions_;    // by address
-  std::vector<std::byte*> free_;   // given back; reserved for all that there are
-  std::byte* next_ = nullptr;      // of the newest region
+  std::vector<Region> regions_;   // by address
+  std::vector<std::byte*> free_;  // given back; reserved for all that there are
+  std::byte* next_ = nullptr;     // of the newest region
   std::byte* end_ = nullptr;
   std::size_t slabs_ = 0;
   std::size_t grow_to_ = std::size_t{64} << 10;
@@ -324,10 +324,12 @@ void refill(Cache::Class& from, std::size_t index) {
 
 void* allocate_node(std::size_t size) {
   const std::size_t index = (size - 1) / granule;
-  if (index >= classes) [[unlikely]] return allocate_otherwise(size);
+  if (index >= classes) [[unlikely]]
+    return allocate_otherwise(size);
   Cache::Class& from = cache().of[index];
   Free* node = from.first;
-  if (node == nullptr) [[unlikely]] return allocate_otherwise(size);
+  if (node == nullptr) [[unlikely]]
+    return allocate_otherwise(size);
   from.first = node->next;
   ++from.room;
   return node;
@@ -335,9 +337,11 @@ void* allocate_node(std::size_t size) {
 
 void free_node(void* memory, std::size_t size) noexcept {
   const std::size_t index = (size - 1) / granule;
-  if (index >= classes) [[unlikely]] return free_otherwise(memory, size);
+  if (index >= classes) [[unlikely]]
+    return free_otherwise(memory, size);
   Cache::Class& to = cache().of[index];
-  if (to.room == 0) [[unlikely]] return free_otherwise(memory, size);
+  if (to.room == 0) [[unlikely]]
+    return free_otherwise(memory, size);
   --to.room;
   auto* node = static_cast<Free*>(memory);
   node->next = to.first;

@@ -34,8 +34,8 @@ class PlainBody final : public Body {
 struct Birth {
   Process* parent = nullptr;  // null for one that a foreign thread starts
   detail::Bond bond = detail::Bond::none;
-  std::uint64_t monitor_id = 0;                // with a bond that monitors
-  AliasMode alias = AliasMode::none;           // of the monitor: lives as long
+  std::uint64_t monitor_id = 0;       // with a bond that monitors
+  AliasMode alias = AliasMode::none;  // of the monitor: lives as long
 };
 
 // Allocates a slot, makes `body` its tenant, sets up bonds and inheritance, counts it; does not queue it yet. Null, with

@@ -74,16 +74,16 @@ class KeptStack {
 
 struct alignas(64) Process {
   std::atomic<std::uint64_t> head{head::dead};
-  std::atomic<std::uint64_t> serial{0};     // Pid::number of the tenant; 0 while the slot is free
+  std::atomic<std::uint64_t> serial{0};  // Pid::number of the tenant; 0 while the slot is free
   union {
-    Signal* queue = nullptr;                // mailbox, oldest first: circular, points to the newest
-    Process* next_magazine;                 // of a free slot: see process_table.hpp
+    Signal* queue = nullptr;  // mailbox, oldest first: circular, points to the newest
+    Process* next_magazine;   // of a free slot: see process_table.hpp
   };
   KeptStack stack;
-  Process* run_link = nullptr;              // link of the one run queue in which it stands
+  Process* run_link = nullptr;  // link of the one run queue in which it stands
   union {
     Body* body = nullptr;
-    std::uint64_t uses;                     // of a free slot: how often it was used
+    std::uint64_t uses;  // of a free slot: how often it was used
   };
   std::atomic<std::uint32_t> queue_length{0};  // messages in `queue`; written by the owner only
   std::atomic<std::uint32_t> flags{0};
@@ -93,7 +93,7 @@ static_assert(sizeof(Process) == 64);
 
 // Process::flags, set by anybody, cleared when the slot is given to a new tenant.
 namespace flag {
-inline constexpr std::uint32_t doomed = 1;        // an explicit kill was sent, or a fatal signal taken in: alive() is false
+inline constexpr std::uint32_t doomed = 1;  // an explicit kill was sent, or a fatal signal taken in: alive() is false
 inline constexpr std::uint32_t timer_target = 2;  // a message timer was started to it: look for them at its death
 inline constexpr std::uint32_t bounded = 4;       // the mailbox has a capacity: senders ask first
 inline constexpr std::uint32_t suspended = 8;     // by sys::suspend; for process_info
@@ -103,8 +103,8 @@ inline constexpr std::uint32_t closed = 32;       // it is dying: it can be give
 
 // Who a process is, for other threads that look without owning it: never unmapped, atomics only. All processes have it.
 struct Badge {
-  std::atomic<const char*> kind{nullptr};   // class of a server: a static text
-  std::atomic<std::uint64_t> parent{0};     // Pid::number of the process that started it
+  std::atomic<const char*> kind{nullptr};      // class of a server: a static text
+  std::atomic<std::uint64_t> parent{0};        // Pid::number of the process that started it
   std::atomic<std::uint64_t> group_leader{0};  // Pid::number of Body::group_leader; 0 in a free slot
 };
 static_assert(sizeof(Badge) == 24);
@@ -112,12 +112,12 @@ static_assert(sizeof(Badge) == 24);
 // The same for what only some have: who calls, has a name, or a bounded mailbox. It is all zero in the others, and its
 // page of memory is not touched while that holds for all who share it.
 struct alignas(32) Sight {
-  std::atomic<std::uint64_t> callee{0};     // Pid::number of the server that a blocked call waits for
-  std::atomic<std::uint32_t> call_id{0};    // which call that is
-  std::atomic<std::uint32_t> limit{0};      // of a bounded mailbox: capacity << 8 | Overflow
-  std::atomic<std::int32_t> pending{0};     // of a bounded mailbox: messages pushed or queued
-  std::atomic<std::uint32_t> dropped{0};    // of a bounded mailbox: messages lost
-  std::atomic<const char*> name{nullptr};   // registered name: lives as long as the runtime
+  std::atomic<std::uint64_t> callee{0};    // Pid::number of the server that a blocked call waits for
+  std::atomic<std::uint32_t> call_id{0};   // which call that is
+  std::atomic<std::uint32_t> limit{0};     // of a bounded mailbox: capacity << 8 | Overflow
+  std::atomic<std::int32_t> pending{0};    // of a bounded mailbox: messages pushed or queued
+  std::atomic<std::uint32_t> dropped{0};   // of a bounded mailbox: messages lost
+  std::atomic<const char*> name{nullptr};  // registered name: lives as long as the runtime
 
   // For the slot's next tenant: writes only where something stands.
   void clear() noexcept {
@@ -145,8 +145,8 @@ struct LinkNode : Signal {
   std::uint32_t unlinks = 0;      // unlink signals to the peer that it has not acknowledged
   std::uint32_t id = 0;           // of the link signal it travelled as
   bool linked = true;
-  bool linked_anew = false;       // a link signal to the peer travels behind the last of the unlinks
-  bool tied = false;              // part of a Tie
+  bool linked_anew = false;  // a link signal to the peer travels behind the last of the unlinks
+  bool tied = false;         // part of a Tie
 };
 
 // An exit signal sent explicitly, or the answer to a link signal that found nobody.
@@ -162,9 +162,9 @@ struct UnlinkNode : Signal {
 // A monitor. Travels to the watched process as the `monitor` signal and comes back as the Down message.
 struct MonitorNode : Signal {
   Down payload;
-  base::ListHook hook;            // in the watched process's list
+  base::ListHook hook;  // in the watched process's list
   Pid watcher;
-  std::uint64_t id = 0;           // of the reference
+  std::uint64_t id = 0;  // of the reference
 };
 
 // A server's promise to tell a caller whose reply it has deferred that it died.
@@ -172,19 +172,19 @@ struct CallWatch : Signal {
   base::ListHook hook;
   Pid caller;
   std::uint32_t call_id = 0;
-  std::uint64_t request = 0;      // id of the request, for send_request
+  std::uint64_t request = 0;  // id of the request, for send_request
   ExitReason reason;
 };
 
 // The watcher's side of a monitor; made with it, for it is also the signal that will end it.
 struct DemonitorNode : Signal {
-  MonitorNode* target = nullptr;  // null for a monitor of oneself
+  MonitorNode* target = nullptr;          // null for a monitor of oneself
   DemonitorNode* next_monitor = nullptr;  // in the watcher's table
-  std::uint64_t id = 0;           // of the reference
+  std::uint64_t id = 0;                   // of the reference
   Pid watched;
   AliasMode alias = AliasMode::none;
-  bool tied = false;              // part of a Tie: `target` is null
-  bool answers = false;           // the alias has no AliasRecord, and stands
+  bool tied = false;     // part of a Tie: `target` is null
+  bool answers = false;  // the alias has no AliasRecord, and stands
 };
 struct UnwatchNode : Signal {
   CallWatch* target = nullptr;
@@ -216,9 +216,9 @@ struct InspectNode : detail::CallNode {
 struct WakeTimer : ShardTimer {
   WakeTimer() noexcept : ShardTimer(true) {}
   Signal signal;
-  std::atomic<bool> queued{false};               // `signal` stands in some mailbox
+  std::atomic<bool> queued{false};                          // `signal` stands in some mailbox
   std::atomic<std::uint64_t> armed_until{platform::never};  // written under the lock; never: it is not armed
-  TimerShard* shard = nullptr;                   // where it was last armed; the owner's
+  TimerShard* shard = nullptr;                              // where it was last armed; the owner's
   Process* process = nullptr;
   std::uint64_t number = 0;
 };
@@ -285,16 +285,16 @@ struct Rarities {
 
 // What few processes need; made at the first use.
 struct Extension : detail::Pooled {
-  base::IntrusiveTable<LinkNode, &LinkNode::next_link> links;                // by Pid::number of the peer
+  base::IntrusiveTable<LinkNode, &LinkNode::next_link> links;                  // by Pid::number of the peer
   base::IntrusiveTable<DemonitorNode, &DemonitorNode::next_monitor> monitors;  // by reference id
   base::IntrusiveTable<AliasRecord, &AliasRecord::next_alias> aliases;
   base::IntrusiveList<MonitorNode, &MonitorNode::hook> watchers;
   base::IntrusiveList<CallWatch, &CallWatch::hook> call_watches;
-  std::string_view name;                        // its text lives as long as the runtime
+  std::string_view name;  // its text lives as long as the runtime
   std::unique_ptr<WakeTimer> timer;
-  SharedLineage for_children;                   // what a child records, made at the first child
-  SharedLineage for_tasks;                      // the same for a task
-  std::unique_ptr<Rarities> rarities_if_any;    // made by rarities()
+  SharedLineage for_children;                 // what a child records, made at the first child
+  SharedLineage for_tasks;                    // the same for a task
+  std::unique_ptr<Rarities> rarities_if_any;  // made by rarities()
   Extension();
   ~Extension();
   [[nodiscard]] Rarities& rarities();
@@ -335,41 +335,41 @@ class Body : public detail::Pooled {
   Process* line = nullptr;
   Pid pid;
   Pid parent;
-  Pid linked_parent;                   // the parent whose exit ends a trapping server; none if it was not linked (GS-003)
+  Pid linked_parent;  // the parent whose exit ends a trapping server; none if it was not linked (GS-003)
   Pid group_leader;
   std::unique_ptr<Extension> extension_;
-  Tie* tie = nullptr;                  // to the parent, if that bound it to itself: tie.hpp. It holds a part of it
+  Tie* tie = nullptr;  // to the parent, if that bound it to itself: tie.hpp. It holds a part of it
 
-  SharedLineage lineage;               // of a generically started process
+  SharedLineage lineage;  // of a generically started process
 
-  ExitReason reason;                   // while leaving
+  ExitReason reason;  // while leaving
   Leave leaving = Leave::no;
   bool trap_exit = false;
-  bool dying = false;                  // state being destroyed: waits return at once
+  bool dying = false;  // state being destroyed: waits return at once
   bool migratable = false;
-  std::uint8_t size_class = 0;         // 0: the default stack; else log2 of its bytes
-  std::uint8_t rest_place = 0;         // where it stands in a worker's RestList, if it does
-  std::uint16_t swallows = 0;          // how often a leave was swallowed by catch (...)
-  std::uint32_t call_id = 0;           // of the newest call that this process made
-  std::uint32_t awaited_call = 0;      // the call whose reply it waits for; 0 for none
+  std::uint8_t size_class = 0;     // 0: the default stack; else log2 of its bytes
+  std::uint8_t rest_place = 0;     // where it stands in a worker's RestList, if it does
+  std::uint16_t swallows = 0;      // how often a leave was swallowed by catch (...)
+  std::uint32_t call_id = 0;       // of the newest call that this process made
+  std::uint32_t awaited_call = 0;  // the call whose reply it waits for; 0 for none
   std::uint32_t link_id = 0;
-  detail::CallNode* reply = nullptr;   // the awaited reply, once it is here
-  ExitReason call_failure;             // why the awaited call failed, if it did
+  detail::CallNode* reply = nullptr;  // the awaited reply, once it is here
+  ExitReason call_failure;            // why the awaited call failed, if it did
   bool call_failed = false;
-  bool in_wait = false;                // inside wait_once: its stack is its own
-  bool in_turn = false;                // user code is below us on the stack
+  bool in_wait = false;  // inside wait_once: its stack is its own
+  bool in_turn = false;  // user code is below us on the stack
   std::uint32_t checkpoints = 0;
-  std::uint32_t received = 0;          // by receive, for its turn budget
-  Signal* orphans = nullptr;           // calls whose From was dropped by a handler: failed at death, or after the handler
+  std::uint32_t received = 0;  // by receive, for its turn budget
+  Signal* orphans = nullptr;   // calls whose From was dropped by a handler: failed at death, or after the handler
   const Signal* handled_call = nullptr;  // the call whose handler runs, if it was given a From
-  bool ending = false;                 // a server that will die: terminate runs
-  Signal* unhandled = nullptr;         // signals behind the fatal one, in order: bounced at death
+  bool ending = false;                   // a server that will die: terminate runs
+  Signal* unhandled = nullptr;           // signals behind the fatal one, in order: bounced at death
   std::uint64_t reductions = 0;
-  std::uint32_t queue_peak = 0;        // the longest that the mailbox has been
-  std::uint32_t room_taken = 0;        // messages in a bounded mailbox that its capacity counts
+  std::uint32_t queue_peak = 0;                       // the longest that the mailbox has been
+  std::uint32_t room_taken = 0;                       // messages in a bounded mailbox that its capacity counts
   std::uint32_t high_water_mark = ~std::uint32_t{0};  // the length that is reported when it is reached
-  bool above_mark = false;             // it was reached, and the mailbox is not half empty since
-  bool mark_due = false;               // it was reached, and is not reported yet: the next intake will
+  bool above_mark = false;                            // it was reached, and the mailbox is not half empty since
+  bool mark_due = false;                              // it was reached, and is not reported yet: the next intake will
 };
 
 }  // namespace coppice::runtime

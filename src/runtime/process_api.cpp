@@ -23,7 +23,8 @@ namespace {
 
 // Between two signals of one process other cores go on: in the simulation other workers may, so that signals cross.
 void let_others_cross(Core& core) {
-  if (core.world().simulated()) [[unlikely]] core.world().interleave();
+  if (core.world().simulated()) [[unlikely]]
+    core.world().interleave();
 }
 
 struct ExplicitExit {
@@ -132,7 +133,9 @@ void throw_badarg(const char* text) {
   throw Exit(ExitReason::badarg(text));
 }
 
-Term opaque_term(std::string_view type_name) { return Term(Atom("#" + std::string(type_name.substr(0, 240)) + "<opaque>")); }
+Term opaque_term(std::string_view type_name) {
+  return Term(Atom("#" + std::string(type_name.substr(0, 240)) + "<opaque>"));
+}
 
 Pid spawn(std::unique_ptr<Closure> closure, const std::type_info& type, const SpawnOptions& options, Bond bond,
           Reference* monitor) {
@@ -229,11 +232,14 @@ void blocking(void (*run)(void*), void* argument) {
 
 Pid self() {
   const runtime::Worker* here = runtime::this_worker();
-  if (here != nullptr && here->current() != nullptr) [[likely]] return here->current()->body->pid;
+  if (here != nullptr && here->current() != nullptr) [[likely]]
+    return here->current()->body->pid;
   return runtime::require_process("self").body->pid;
 }
 
-void exit(const ExitReason& reason) { runtime::leave(runtime::require_process("exit"), reason, runtime::Leave::by_exit); }
+void exit(const ExitReason& reason) {
+  runtime::leave(runtime::require_process("exit"), reason, runtime::Leave::by_exit);
+}
 
 bool exit(const Pid& pid, const ExitReason& reason) {
   std::shared_ptr<runtime::Core> held;
@@ -357,13 +363,9 @@ std::vector<Term> keys_of(const Term& wanted) {
 
 void set_label(const Term& label) { runtime::require_process("set_label").body->extension().rarities().label = label; }
 
-std::vector<Term> ancestors() {
-  return runtime::require_process("ancestors").body->lineage.ancestors();
-}
+std::vector<Term> ancestors() { return runtime::require_process("ancestors").body->lineage.ancestors(); }
 
-std::vector<Pid> callers() {
-  return runtime::require_process("callers").body->lineage.callers();
-}
+std::vector<Pid> callers() { return runtime::require_process("callers").body->lineage.callers(); }
 
 Pid group_leader() { return runtime::require_process("group_leader").body->group_leader; }
 

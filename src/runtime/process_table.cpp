@@ -16,12 +16,12 @@ constexpr std::size_t slots_max = (std::size_t{1} << Pid::slot_bits) - 1;
 constexpr std::uint32_t magazine_slots = 64;
 constexpr std::size_t small_table = 64 * 1024;
 constexpr std::uint32_t numbered_in_turn = 256;  // small programs have small pids, in the order of birth
-constexpr std::uint32_t fresh_first = 1024;  // as long as fewer were used, freed slots rest
+constexpr std::uint32_t fresh_first = 1024;      // as long as fewer were used, freed slots rest
 
 template <class T>
 T* map_array(std::size_t count) {
-  void* memory = ::mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0);
+  void* memory =
+      ::mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   return static_cast<T*>(memory);
 }

@@ -65,13 +65,13 @@ class ProcessTable {
   Process* lines_ = nullptr;
   Badge* badges_ = nullptr;
   Sight* sights_ = nullptr;
-  std::vector<Magazines> of_workers_;     // each its worker's alone; none in a small table
-  std::mutex mutex_;                      // guards what follows
+  std::vector<Magazines> of_workers_;  // each its worker's alone; none in a small table
+  std::mutex mutex_;                   // guards what follows
   Magazines shared_;
-  std::uint32_t untouched_ = 1;           // slots from here on were never used; slot 0 is nobody
-  Process* depot_first_ = nullptr;        // magazines, linked by next_magazine of their first slots
+  std::uint32_t untouched_ = 1;     // slots from here on were never used; slot 0 is nobody
+  Process* depot_first_ = nullptr;  // magazines, linked by next_magazine of their first slots
   Process* depot_last_ = nullptr;
-  std::atomic<std::uint32_t> used_{1};    // slots below were used
+  std::atomic<std::uint32_t> used_{1};  // slots below were used
 };
 
 }  // namespace coppice::runtime

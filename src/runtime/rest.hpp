@@ -74,7 +74,8 @@ class RestList {
   void note(Core& core, Process& process) {
     const std::uint64_t number = process.serial.load(std::memory_order_relaxed);
     const Place& mine = places_[process.body->rest_place & mask_];
-    if (mine.process != &process || mine.number != number) [[unlikely]] add(core, process, number);
+    if (mine.process != &process || mine.number != number) [[unlikely]]
+      add(core, process, number);
   }
 
  private:

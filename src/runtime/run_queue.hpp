@@ -61,7 +61,8 @@ class BasicRunRing {
     if (head >= tail) return 0;
     const auto count = static_cast<std::uint32_t>(std::min<std::uint64_t>((tail - head + 1) / 2, capacity / 2));
     for (std::uint32_t i = 0; i < count; ++i) taken[i] = slots_[(head + i) % capacity].load(std::memory_order_relaxed);
-    if (!head_.compare_exchange_strong(head, head + count, std::memory_order_acq_rel, std::memory_order_relaxed)) return 0;
+    if (!head_.compare_exchange_strong(head, head + count, std::memory_order_acq_rel, std::memory_order_relaxed))
+      return 0;
     return count;
   }
 

@@ -13,7 +13,8 @@ namespace {
 using detail::make_node;
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
+#pragma GCC diagnostic ignored \
+    "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
 template <class Node>
 consteval std::uint16_t payload_offset() {
   return static_cast<std::uint16_t>(offsetof(Node, payload));
@@ -26,8 +27,14 @@ constexpr SignalTable signal_table(SignalKind kind) {
 }
 template <class Node, class Payload>
 constexpr SignalTable payload_table(SignalKind kind) {
-  return {kind,    payload_offset<Node>(), &detail::type_identity<Payload>,   nullptr, &detail::destroy_node<Node>,
-          nullptr, nullptr,                &detail::describe_payload<Payload>};
+  return {kind,
+          payload_offset<Node>(),
+          &detail::type_identity<Payload>,
+          nullptr,
+          &detail::destroy_node<Node>,
+          nullptr,
+          nullptr,
+          &detail::describe_payload<Payload>};
 }
 
 constexpr SignalTable link_table = signal_table<LinkNode>(SignalKind::link);
@@ -41,7 +48,6 @@ constexpr SignalTable monitor_table = signal_table<MonitorNode>(SignalKind::moni
 constexpr SignalTable down_table = payload_table<MonitorNode, Down>(SignalKind::down);
 constexpr SignalTable down_message_table = payload_table<MonitorNode, Down>(SignalKind::message);
 constexpr SignalTable demonitor_table = signal_table<DemonitorNode>(SignalKind::demonitor);
-
 
 void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
   if (!push(core, to, signal)) signal->table->destroy(signal);
@@ -114,7 +120,8 @@ void become_fatal(Process& process, const ExitReason& reason) {
 namespace {
 
 // `message_table` is what turns the node itself into the ExitMessage.
-void take_exit(Process& process, Signal* node, const ExitMessage& exit, bool by_link, const SignalTable& message_table) {
+void take_exit(Process& process, Signal* node, const ExitMessage& exit, bool by_link,
+               const SignalTable& message_table) {
   const ExitSignal signal{exit.reason, by_link, exit.pid == process.body->pid};
   const ExitDecision decision = decide_exit(signal, process.body->trap_exit);
   switch (decision.effect) {
@@ -285,9 +292,7 @@ void act(Process& process, Signal* signal) {
     case SignalKind::link: take_link(process, static_cast<LinkNode*>(signal)); return;
     case SignalKind::unlink: take_unlink(process, static_cast<UnlinkNode*>(signal)); return;
     case SignalKind::unlink_ack: take_unlink_ack(process, static_cast<UnlinkNode*>(signal)); return;
-    case SignalKind::monitor:
-      process.body->extension().watchers.push_back(*static_cast<MonitorNode*>(signal));
-      return;
+    case SignalKind::monitor: process.body->extension().watchers.push_back(*static_cast<MonitorNode*>(signal)); return;
     case SignalKind::demonitor: {
       auto* node = static_cast<DemonitorNode*>(signal);
       if (node->tied) return take_demonitor_of_tie(process, node);
@@ -306,9 +311,7 @@ void act(Process& process, Signal* signal) {
       return;
     }
     case SignalKind::reply: take_reply(process, static_cast<detail::CallNode*>(signal)); return;
-    case SignalKind::wake:
-      TimerShard::note_taken(*process.body->extension().timer);
-      return;
+    case SignalKind::wake: TimerShard::note_taken(*process.body->extension().timer); return;
     case SignalKind::inspect: {
       auto* node = static_cast<InspectNode*>(signal);
       node->inspect(process, node->argument.get());
@@ -390,8 +393,8 @@ Reference monitor_pid(Process& process, const Pid& target, std::string name, con
   Body& body = *process.body;
   Core& core = *body.core;
   const std::uint64_t id = core.new_reference_id();
-  const Reference reference = options.alias == AliasMode::none ? Reference::from_id(id, body.pid.creation)
-                                                               : core.alias_reference(id, body.pid);
+  const Reference reference =
+      options.alias == AliasMode::none ? Reference::from_id(id, body.pid.creation) : core.alias_reference(id, body.pid);
   if (options.alias != AliasMode::none) {
     new_alias(process, id, options.alias, options.alias == AliasMode::reply_demonitor);
   }

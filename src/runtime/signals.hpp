@@ -29,11 +29,12 @@ void become_fatal(Process& process, const ExitReason& reason);
 [[nodiscard]] bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_link);
 // -- links
 [[nodiscard]] LinkNode* new_link_node(const Pid& peer);
-bool link_to(Process& process, const Pid& peer);         // false: the peer is dead (PR-040 is the caller's to decide)
+bool link_to(Process& process, const Pid& peer);  // false: the peer is dead (PR-040 is the caller's to decide)
 void unlink_from(Process& process, const Pid& peer);
 
 // -- monitors
-[[nodiscard]] Reference monitor_pid(Process& process, const Pid& target, std::string name, const MonitorOptions& options);
+[[nodiscard]] Reference monitor_pid(Process& process, const Pid& target, std::string name,
+                                    const MonitorOptions& options);
 [[nodiscard]] MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target,
                                        AliasMode alias = AliasMode::none);
 // The node alone, without the watcher's record.

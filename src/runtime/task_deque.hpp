@@ -90,11 +90,14 @@ class BasicTaskDeque {
     }
     anchor.first = static_cast<std::uint16_t>(anchor.first + count);
     anchor.size = static_cast<std::uint16_t>(anchor.size - count);
-    const bool won = anchor_.compare_exchange_strong(word, anchor.word(), std::memory_order_acq_rel, std::memory_order_relaxed);
+    const bool won =
+        anchor_.compare_exchange_strong(word, anchor.word(), std::memory_order_acq_rel, std::memory_order_relaxed);
     return won ? count : 0;
   }
   // Only the oldest; 0 if it is empty, or another was faster.
-  std::uint64_t take_oldest() noexcept { return take_oldest_if([](std::uint64_t) { return true; }); }
+  std::uint64_t take_oldest() noexcept {
+    return take_oldest_if([](std::uint64_t) { return true; });
+  }
   // If it is this one.
   void drop_oldest(std::uint64_t number) noexcept {
     (void)take_oldest_if([number](std::uint64_t oldest) { return oldest == number; });
@@ -124,7 +127,8 @@ class BasicTaskDeque {
     if (!wanted(number)) return 0;
     ++anchor.first;
     --anchor.size;
-    const bool won = anchor_.compare_exchange_strong(word, anchor.word(), std::memory_order_acq_rel, std::memory_order_relaxed);
+    const bool won =
+        anchor_.compare_exchange_strong(word, anchor.word(), std::memory_order_acq_rel, std::memory_order_relaxed);
     return won ? number : 0;
   }
 

@@ -14,7 +14,8 @@ namespace coppice::runtime {
 namespace {
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
+#pragma GCC diagnostic ignored \
+    "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
 constexpr std::size_t exit_offset = offsetof(Tie, exit);
 constexpr std::size_t link_offset = offsetof(Tie, link);
 constexpr std::size_t record_offset = offsetof(WatchingTie, record);
@@ -62,8 +63,8 @@ void destroy_record(Signal* signal) noexcept {
 
 template <class Payload>
 constexpr SignalTable table_of(SignalKind kind, std::size_t offset, void (*destroy)(Signal*) noexcept) {
-  return {kind,    static_cast<std::uint16_t>(offset), &detail::type_identity<Payload>,   nullptr, destroy,
-          nullptr, nullptr,                            &detail::describe_payload<Payload>};
+  return {kind,    static_cast<std::uint16_t>(offset), &detail::type_identity<Payload>, nullptr, destroy, nullptr,
+          nullptr, &detail::describe_payload<Payload>};
 }
 constexpr SignalTable bare_table(SignalKind kind, void (*destroy)(Signal*) noexcept) {
   return {kind, 0, nullptr, nullptr, destroy, nullptr, nullptr, nullptr};
@@ -83,8 +84,10 @@ Reference reference_of(Core& core, const DemonitorNode& record, const Pid& watch
 
 }  // namespace
 
-const SignalTable tied_link_exit_table = table_of<ExitMessage>(SignalKind::link_exit, link_payload_offset, &destroy_link);
-const SignalTable tied_link_message_table = table_of<ExitMessage>(SignalKind::message, link_payload_offset, &destroy_link);
+const SignalTable tied_link_exit_table =
+    table_of<ExitMessage>(SignalKind::link_exit, link_payload_offset, &destroy_link);
+const SignalTable tied_link_message_table =
+    table_of<ExitMessage>(SignalKind::message, link_payload_offset, &destroy_link);
 
 Tie* new_tie(Process& parent, const Pid& child, bool with_link, std::uint64_t monitor_id, AliasMode alias) {
   Extension& extension = parent.body->extension();

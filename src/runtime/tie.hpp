@@ -36,13 +36,13 @@ namespace coppice::runtime {
 struct WatchingTie;
 
 struct Tie : Signal {
-  ExitMessage exit;               // the child and why it ended; the payload of the message, if that is an ExitMessage
+  ExitMessage exit;  // the child and why it ended; the payload of the message, if that is an ExitMessage
   std::atomic<std::uint8_t> holders{1};
-  const bool watching = false;    // it is a WatchingTie
+  const bool watching = false;  // it is a WatchingTie
   bool linked = false;
   bool monitored = false;
-  bool link_stands = false;       // `link` is in the parent's table
-  bool record_stands = false;     // `record` is
+  bool link_stands = false;    // `link` is in the parent's table
+  bool record_stands = false;  // `record` is
   LinkNode link;
 
   [[nodiscard]] inline WatchingTie* as_watching() noexcept;
@@ -60,9 +60,9 @@ struct WatchingTie : Tie {
   WatchingTie& operator=(const WatchingTie&) = delete;
 
   DemonitorNode record;
-  Signal* value = nullptr;        // of a task: goes to the alias of the monitor
+  Signal* value = nullptr;  // of a task: goes to the alias of the monitor
   union {
-    Down down;                    // once the block is that message
+    Down down;  // once the block is that message
   };
 };
 

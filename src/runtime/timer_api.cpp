@@ -13,7 +13,8 @@ namespace {
 using Milliseconds = std::optional<std::chrono::milliseconds>;
 
 runtime::TimerShard* shard_of(runtime::Core& core, const Reference& timer) {
-  if (timer.creation != core.creation() || timer.word_count != 3 || timer.words[2] >= core.shard_count()) return nullptr;
+  if (timer.creation != core.creation() || timer.word_count != 3 || timer.words[2] >= core.shard_count())
+    return nullptr;
   return &core.timer_shard(timer.words[2]);
 }
 
@@ -50,8 +51,8 @@ void start_timer(const Reference& timer, const Pid& to, std::string_view name, S
   runtime::Core* core = &runtime::acting_core(held, "send_after");
   const platform::Nanoseconds now = core->world().now();
   if (!absolute && delay.is_negative()) refuse(message, "send_after takes no negative time");
-  if (absolute && (delay.is_negative() ||
-                   static_cast<platform::Nanoseconds>(delay.nanoseconds()) < core->start_time())) {
+  if (absolute &&
+      (delay.is_negative() || static_cast<platform::Nanoseconds>(delay.nanoseconds()) < core->start_time())) {
     refuse(message, "send_after takes no time before the start of the runtime");
   }
   platform::Nanoseconds deadline = static_cast<platform::Nanoseconds>(delay.nanoseconds());
@@ -106,7 +107,9 @@ std::chrono::nanoseconds monotonic_time() {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(runtime::require_core("monotonic_time")->world().now()));
 }
 
-std::chrono::system_clock::time_point system_time() { return runtime::require_core("system_time")->world().system_now(); }
+std::chrono::system_clock::time_point system_time() {
+  return runtime::require_core("system_time")->world().system_now();
+}
 
 }  // namespace v1
 }  // namespace coppice

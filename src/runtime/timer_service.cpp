@@ -66,7 +66,8 @@ Result<> cancel(const TimerHandle& timer) {
   const Pid pid = timer.process_;
   if (!core->is_local(pid)) return error("badarg");
   exit(pid, ExitReason::kill());
-  runtime::inspect_in(pid, [](runtime::Process&, void*) {}, nullptr);
+  runtime::inspect_in(
+      pid, [](runtime::Process&, void*) {}, nullptr);
   return {};
 }
 

@@ -56,7 +56,7 @@ static_assert(sizeof(MessageTimer) <= 128);
 // The timers of a shard to one process. Made at the first and gone with the last.
 struct TimersTo : detail::Pooled {
   explicit TimersTo(std::uint64_t the_number) noexcept : number(the_number) {}
-  const std::uint64_t number;               // Pid::number
+  const std::uint64_t number;  // Pid::number
   MessageTimer* first = nullptr;
   TimersTo* next_target = nullptr;
 };

@@ -14,8 +14,8 @@ namespace {
 // Will the process's own timer wake it by `deadline` without being touched? See timers.hpp.
 bool timer_is_set(const Process& process, platform::Nanoseconds deadline) {
   const Extension* extension = process.body->extension_.get();
-  return extension != nullptr && extension->timer != nullptr &&
-         TimerShard::is_set(*extension->timer, deadline) && extension->timer->shard == &this_worker()->timers();
+  return extension != nullptr && extension->timer != nullptr && TimerShard::is_set(*extension->timer, deadline) &&
+         extension->timer->shard == &this_worker()->timers();
 }
 
 }  // namespace
@@ -40,8 +40,8 @@ void leave_now(Process& process) {
   Body& body = *process.body;
   if (must_not_wait(process)) return;
   if (++body.swallows > swallows_max) {
-    body.core->warn("process " + body.core->describe(body.pid) + " swallowed its exit " +
-                    std::to_string(swallows_max) + " times: its stack is abandoned");
+    body.core->warn("process " + body.core->describe(body.pid) + " swallowed its exit " + std::to_string(swallows_max) +
+                    " times: its stack is abandoned");
     die_and_abandon(process);
   }
   throw LeaveStack{};

@@ -37,7 +37,8 @@ bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline);
 void take_in(Process& process);
 [[gnu::cold]] void leave_now(Process& process);
 inline void leave_if_due(Process& process) {
-  if (process.body->leaving != Leave::no) [[unlikely]] leave_now(process);
+  if (process.body->leaving != Leave::no) [[unlikely]]
+    leave_now(process);
 }
 
 // Is the process on its way out, so that a wait must return at once?

@@ -26,9 +26,7 @@ void Watchdog::wake() noexcept {
   if (asleep_.exchange(false, std::memory_order_seq_cst)) core_.world().unpark(parker_);
 }
 
-bool Watchdog::all_sleep() const noexcept {
-  return core_.watch().all_sleep();
-}
+bool Watchdog::all_sleep() const noexcept { return core_.watch().all_sleep(); }
 
 // Falling asleep: say so, look again whether all workers sleep, then park. A worker that wakes clears its idle bit first
 // and looks at `asleep_` then (both seq_cst), so one of the two sees the other.

@@ -51,7 +51,7 @@ struct CallTimes;
 
 // A call by hand-off that is under way on a worker: hand_off.hpp.
 struct HandOffUnderWay {
-  Process* caller = nullptr;             // null: none is
+  Process* caller = nullptr;               // null: none is
   const detail::CallNode* node = nullptr;  // its envelope; null once it is answered
   CallTimes* times = nullptr;
 };
@@ -63,14 +63,14 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  static constexpr std::uint32_t turn_budget = 1000;     // messages a server handles before others run
+  static constexpr std::uint32_t turn_budget = 1000;  // messages a server handles before others run
   static constexpr std::uint32_t run_next_streak_max = 16;
-  static constexpr std::uint32_t queues = 4;             // see pick_from_queues
+  static constexpr std::uint32_t queues = 4;                              // see pick_from_queues
   static constexpr platform::Nanoseconds oldest_task_after = 20'000'000;  // since the oldest was last picked
   static constexpr std::uint32_t spare_stacks_max = 64;
   static constexpr std::uint32_t reference_ids_at_once = 256;
 
-  void start();   // starts the thread
+  void start();  // starts the thread
   void join();
   void detach();
   void forget();  // in the child of a fork: there is no thread any more
@@ -90,7 +90,8 @@ class Worker {
 
   // For new references: each worker has a supply of its own, so that workers do not meet at one counter.
   [[nodiscard]] std::uint64_t new_reference_id() noexcept {
-    if (reference_ids_left_ == 0) [[unlikely]] stock_up_reference_ids();
+    if (reference_ids_left_ == 0) [[unlikely]]
+      stock_up_reference_ids();
     --reference_ids_left_;
     return next_reference_id_++;
   }
@@ -117,8 +118,8 @@ class Worker {
   [[nodiscard]] bool will_run_next(const Process& process) const noexcept { return run_next_ == &process; }
 
   // -- making processes runnable: this worker's thread only
-  void schedule_here(Process& process);       // the run-next slot by policy
-  void schedule_last(Process& process);       // behind what is runnable
+  void schedule_here(Process& process);  // the run-next slot by policy
+  void schedule_last(Process& process);  // behind what is runnable
   // -- any thread
   void schedule_from_outside(Process& process);
   [[nodiscard]] Inbox& inbox() noexcept { return inbox_; }
@@ -184,7 +185,7 @@ class Worker {
   TimerShard& timers_;
   Process* current_ = nullptr;
   platform::Stack* stack_ = nullptr;
-  Process* next_ = nullptr;              // for the loop that is switched to
+  Process* next_ = nullptr;  // for the loop that is switched to
   Process* run_next_ = nullptr;
   std::uint32_t run_next_streak_ = 0;
   HandOffUnderWay hand_off_;
@@ -209,18 +210,18 @@ class Worker {
   };
   std::vector<Sighting> sightings_;
   // Whether it was worth it: see worker_idle.cpp.
-  platform::Nanoseconds stole_at_ = 0;   // 0: nothing since it was last judged
+  platform::Nanoseconds stole_at_ = 0;  // 0: nothing since it was last judged
   std::uint32_t stolen_ = 0;
   std::uint32_t reluctance_ = 0;
   Inbox inbox_;
   platform::Parker parker_;
   platform::Stack* spare_ = nullptr;
   std::uint32_t spare_count_ = 0;
-  const std::uint32_t spares_max_;       // fewer than spare_stacks_max where the pool is small
-  bool gave_stacks_back_ = false;        // since the pool was last trimmed
+  const std::uint32_t spares_max_;                   // fewer than spare_stacks_max where the pool is small
+  bool gave_stacks_back_ = false;                    // since the pool was last trimmed
   platform::Nanoseconds trim_at_ = platform::never;  // when it is trimmed, if this worker is idle then
-  platform::Stack thread_stack_;         // the thread's own context
-  platform::ExceptionState* exceptions_ = nullptr;  // the thread's
+  platform::Stack thread_stack_;                     // the thread's own context
+  platform::ExceptionState* exceptions_ = nullptr;   // the thread's
   struct {
     Leaving how = Leaving::nothing;
     Process* process = nullptr;

@@ -28,11 +28,11 @@ namespace {
 using platform::Nanoseconds;
 
 constexpr int spins_before_look = 400;
-constexpr Nanoseconds spin_least = 30'000;    // by who just ran out of work: what it woke may answer, or ask again
+constexpr Nanoseconds spin_least = 30'000;  // by who just ran out of work: what it woke may answer, or ask again
 constexpr Nanoseconds turn_max = 20'000;
 constexpr Nanoseconds drain_within = 200'000;
-constexpr Nanoseconds second_look = 25'000;   // whether something that stands stays: longer than turn_max
-constexpr Nanoseconds pause_min = 50'000;     // between looks; doubled each time
+constexpr Nanoseconds second_look = 25'000;  // whether something that stands stays: longer than turn_max
+constexpr Nanoseconds pause_min = 50'000;    // between looks; doubled each time
 constexpr Nanoseconds pause_max = 1'000'000;
 constexpr Nanoseconds doze = 20'000'000;
 constexpr int looks_in_vain_max = 8;

@@ -19,14 +19,10 @@ std::string describe(const Decision& decision) {
     case Decision::Kind::choice:
       return thread + " chose " + result + " of " + std::to_string(decision.alternatives) + " for " +
              std::string(name_of(decision.choice));
-    case Decision::Kind::time:
-      return thread + " advanced the clock to " + result + " ns";
-    case Decision::Kind::random:
-      return thread + " drew the random number " + result;
-    case Decision::Kind::thread_started:
-      return thread + " started thread " + result;
-    case Decision::Kind::thread_ended:
-      return "thread " + result + " ended";
+    case Decision::Kind::time: return thread + " advanced the clock to " + result + " ns";
+    case Decision::Kind::random: return thread + " drew the random number " + result;
+    case Decision::Kind::thread_started: return thread + " started thread " + result;
+    case Decision::Kind::thread_ended: return "thread " + result + " ended";
   }
   return thread;
 }

@@ -84,7 +84,7 @@ struct SimulatedWorld::SimulatedThread {
   State state = State::runnable;
   bool is_main = false;
   bool detached = false;
-  bool forgotten = false;               // the run was over before the thread was
+  bool forgotten = false;  // the run was over before the thread was
   bool in_on_step = false;
   Nanoseconds deadline = never;         // while parked
   SimulatedThread* joiner = nullptr;    // who waits for the end of this thread

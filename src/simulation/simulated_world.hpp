@@ -118,7 +118,9 @@ class SimulatedWorld final : public platform::World {
   [[nodiscard]] std::uint32_t choose_by_seed(platform::Choice what, std::uint32_t alternatives,
                                              std::uint32_t policy) override;
   void interleave_by_seed() override;  // does nothing outside run()
-  [[nodiscard]] platform::Nanoseconds lateness_by_seed() override { return options_.on_timer ? options_.on_timer() : 0; }
+  [[nodiscard]] platform::Nanoseconds lateness_by_seed() override {
+    return options_.on_timer ? options_.on_timer() : 0;
+  }
   [[nodiscard]] bool withheld_by_seed(platform::Scarce what, std::uint64_t process) override {
     return options_.on_request && options_.on_request(what, process);
   }

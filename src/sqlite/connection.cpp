@@ -65,10 +65,10 @@ struct Handle {
   std::string path;
   ConnectionOptions options;
   std::atomic<bool> in_use{false};
-  int depth = 0;  // of transactions
+  int depth = 0;                                   // of transactions
   std::chrono::steady_clock::time_point deadline;  // of the statement that runs
   using Cached = std::pair<std::string, Prepared>;
-  std::list<Cached> cache;  // used last first
+  std::list<Cached> cache;                                                   // used last first
   std::unordered_map<std::string_view, std::list<Cached>::iterator> cached;  // the keys lie in the list
 
   ~Handle() {

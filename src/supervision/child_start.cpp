@@ -23,7 +23,8 @@ bool is_nocatch(const ExitReason& reason) {
 }  // namespace
 
 StartAttempt run_start(runtime::Process& process, const detail::StartFunction& start) {
-  const QuietMailbox quiet(process);  // a failed start looks for its child's exit message: not among a thousand requests
+  const QuietMailbox quiet(
+      process);  // a failed start looks for its child's exit message: not among a thousand requests
   runtime::Body& body = *process.body;
   try {
     StartAttempt attempt{start.run()};

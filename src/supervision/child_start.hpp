@@ -11,8 +11,8 @@
 #include <coppice/server_name.hpp>
 
 #include "logger/supervisor_reports.hpp"
-#include "supervision/end_reader.hpp"
 #include "runtime/process.hpp"
+#include "supervision/end_reader.hpp"
 
 namespace coppice::otp {
 
@@ -34,7 +34,8 @@ struct StartAttempt {
 [[nodiscard]] ExitReason stop_signal(const Shutdown& shutdown);
 
 // Stops a child and waits until it is gone: shutdown, then kill when its time is over (SV-053..SV-057). Why it ended.
-[[nodiscard]] ExitReason end_child(runtime::Process& process, EndReader& reader, const Pid& pid, const Shutdown& shutdown);
+[[nodiscard]] ExitReason end_child(runtime::Process& process, EndReader& reader, const Pid& pid,
+                                   const Shutdown& shutdown);
 
 // -- reports
 

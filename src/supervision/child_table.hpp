@@ -18,7 +18,7 @@ namespace coppice::otp {
 // A specification without its id, as it is kept, and how many children have it.
 struct SharedSpec {
   ChildSpec spec;
-  Atom module;    // of the start call
+  Atom module;  // of the start call
   Atom function;
   std::size_t children = 0;
 };

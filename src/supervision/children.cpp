@@ -50,8 +50,9 @@ class TreeWalk {
     const bool plain = runs_class(node.pid, *detail::server_table<Supervisor>());
     if ((!dynamic && !plain) || !visited_.insert(node.pid).second) return;  // a child may name itself as its supervisor
     const ServerAddress address(node.pid);
-    const auto described = dynamic ? AddressOf<DynamicSupervisor>(address).try_call(request::DescribeChildren{}, timeout_)
-                                   : AddressOf<Supervisor>(address).try_call(request::DescribeChildren{}, timeout_);
+    const auto described = dynamic
+                               ? AddressOf<DynamicSupervisor>(address).try_call(request::DescribeChildren{}, timeout_)
+                               : AddressOf<Supervisor>(address).try_call(request::DescribeChildren{}, timeout_);
     if (!described) {
       node.state = described.reason() == ExitReason::timeout() ? State::busy : State::gone;
       return;
@@ -107,7 +108,8 @@ Term ChildInfo::to_term() const {
 }
 
 Term ChildCounts::to_term() const {
-  return keyword({{"specs"_atom, specs}, {"active"_atom, active}, {"supervisors"_atom, supervisors}, {"workers"_atom, workers}});
+  return keyword(
+      {{"specs"_atom, specs}, {"active"_atom, active}, {"supervisors"_atom, supervisors}, {"workers"_atom, workers}});
 }
 
 StartChildResult::StartChildResult(Error error)

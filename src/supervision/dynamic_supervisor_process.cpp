@@ -18,7 +18,8 @@ runtime::Process& this_process() { return *runtime::current_process(); }
 std::int64_t now_s() { return std::chrono::floor<std::chrono::seconds>(monotonic_time()).count(); }
 
 std::optional<Term> check_options(const DynamicSupervisorOptions& options) {
-  if (auto error = check_flags({.max_restarts = options.max_restarts, .max_seconds = options.max_seconds})) return error;
+  if (auto error = check_flags({.max_restarts = options.max_restarts, .max_seconds = options.max_seconds}))
+    return error;
   if (options.max_children && *options.max_children < 0) {
     return Term(tuple("invalid_max_children"_atom, *options.max_children));
   }
@@ -91,7 +92,9 @@ DynamicSupervisor::Child* DynamicSupervisor::child_of(const Pid& pid) {
   return runtime::core_of(this_process()).is_local(pid) ? children_.find(pid.number) : nullptr;
 }
 
-Pid DynamicSupervisor::pid_of(const Child& child) const { return runtime::core_of(this_process()).pid_of(child.number); }
+Pid DynamicSupervisor::pid_of(const Child& child) const {
+  return runtime::core_of(this_process()).pid_of(child.number);
+}
 
 // -- requests ---------------------------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class DynamicSupervisor : public GenServer<DynamicSupervisor> {
  private:
   // What only a child with a back-off has, or one that could not be started again yet.
   struct Trouble {
-    std::uint64_t attempt = 0;    // the try that is awaited; 0 while it runs
+    std::uint64_t attempt = 0;  // the try that is awaited; 0 while it runs
     std::chrono::nanoseconds delay{0};
     std::chrono::nanoseconds started{0};
     Reference timer;

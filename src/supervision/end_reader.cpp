@@ -14,7 +14,8 @@ using runtime::Signal;
 
 template <class M>
 M* payload_as(Signal* message) {
-  if (message->table->type == nullptr || !detail::same_type(message->table->type, &detail::type_identity<M>)) return nullptr;
+  if (message->table->type == nullptr || !detail::same_type(message->table->type, &detail::type_identity<M>))
+    return nullptr;
   return static_cast<M*>(detail::payload_of(message));
 }
 

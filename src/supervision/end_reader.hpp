@@ -56,9 +56,9 @@ class EndReader : private QuietMailbox {
   void read_aside();
   [[nodiscard]] ExitReason true_reason(const Pid& pid, const ExitReason& reason);
 
-  std::unordered_map<std::uint64_t, Pid> watched_;           // by the id of the monitor
-  std::unordered_map<std::uint64_t, ExitReason> exits_;      // by the number of the pid
-  std::unordered_set<std::uint64_t> awaited_;                 // pids that are watched
+  std::unordered_map<std::uint64_t, Pid> watched_;       // by the id of the monitor
+  std::unordered_map<std::uint64_t, ExitReason> exits_;  // by the number of the pid
+  std::unordered_set<std::uint64_t> awaited_;            // pids that are watched
   bool aside_was_read_ = false;
 };
 

@@ -60,7 +60,8 @@ struct PartitionStart final : detail::StartFunction {
   [[nodiscard]] ChildOutcome run() const override {
     ChildOutcome result = inner->run();
     const StartOutcome& outcome = result.outcome;
-    if (outcome.kind == StartOutcome::Kind::ok) table->pids[partition].store(outcome.pid.number, std::memory_order_release);
+    if (outcome.kind == StartOutcome::Kind::ok)
+      table->pids[partition].store(outcome.pid.number, std::memory_order_release);
     if (outcome.kind == StartOutcome::Kind::ignore) table->pids[partition].store(0, std::memory_order_release);
     return result;
   }
@@ -89,7 +90,8 @@ std::shared_ptr<PartitionTable> require_table(const ServerName& name) {
   const Pid supervisor = name.whereis();
   std::shared_ptr<PartitionTable> table = supervisor ? Directory::get().find(supervisor) : nullptr;
   if (table == nullptr) {
-    throw Exit(ExitReason(tuple("noproc"_atom, tuple(Atom("Elixir.PartitionSupervisor"), "partitions"_atom, list(name.term())))));
+    throw Exit(ExitReason(
+        tuple("noproc"_atom, tuple(Atom("Elixir.PartitionSupervisor"), "partitions"_atom, list(name.term())))));
   }
   return table;
 }
@@ -152,8 +154,9 @@ StartResult<PartitionSupervisor> PartitionSupervisor::start_link(Options options
   if (options.partitions && *options.partitions <= 0) {
     detail::throw_badarg("PartitionSupervisor: there must be at least one partition");
   }
-  const std::size_t count = options.partitions ? static_cast<std::size_t>(*options.partitions)
-                                               : runtime::core_of(runtime::require_process("start_link")).workers().size();
+  const std::size_t count = options.partitions
+                                ? static_cast<std::size_t>(*options.partitions)
+                                : runtime::core_of(runtime::require_process("start_link")).workers().size();
   auto init = std::make_unique<otp::PartitionInit>();
   init->table = std::make_shared<otp::PartitionTable>(count);
   init->flags = {options.strategy, options.max_restarts, options.max_seconds, AutoShutdown::never};

@@ -4,9 +4,9 @@
 // dynamic_supervisor_process.cpp.
 #include <coppice/supervisor.hpp>
 
+#include "runtime/core.hpp"
 #include "supervision/dynamic_supervisor_process.hpp"
 #include "supervision/supervisor_process.hpp"
-#include "runtime/core.hpp"
 
 namespace coppice {
 namespace otp {
@@ -64,8 +64,9 @@ StartResult<Supervisor> Supervisor::start_link(std::vector<ChildSpec> children, 
   const SupervisorFlags flags{options.strategy, options.max_restarts, options.max_seconds, options.auto_shutdown};
   StartOptions start;
   start.name = std::move(options.name);
-  return StartResult<Supervisor>(otp::start_supervisor(
-      Atom("Elixir.Supervisor.Default"), std::make_unique<otp::GivenChildren>(std::move(children), flags), std::move(start)));
+  return StartResult<Supervisor>(otp::start_supervisor(Atom("Elixir.Supervisor.Default"),
+                                                       std::make_unique<otp::GivenChildren>(std::move(children), flags),
+                                                       std::move(start)));
 }
 
 StartChildResult Supervisor::start_child(const ServerAddress& supervisor, ChildSpec spec) {

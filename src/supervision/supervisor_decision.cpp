@@ -84,12 +84,14 @@ bool RestartWindow::admit(std::int64_t now_s) {
   return ++total_ <= restarts_max_;
 }
 
-Delay next_delay(const Backoff& backoff, std::chrono::nanoseconds previous, std::chrono::nanoseconds ran, double chance) {
+Delay next_delay(const Backoff& backoff, std::chrono::nanoseconds previous, std::chrono::nanoseconds ran,
+                 double chance) {
   using std::chrono::nanoseconds;
   nanoseconds base = std::min(backoff.first, backoff.max);
   if (previous > nanoseconds(0) && ran < backoff.max) {
     const double longer = static_cast<double>(previous.count()) * std::max(backoff.factor, 1.0);
-    base = longer >= static_cast<double>(backoff.max.count()) ? backoff.max : nanoseconds(static_cast<std::int64_t>(longer));
+    base = longer >= static_cast<double>(backoff.max.count()) ? backoff.max
+                                                              : nanoseconds(static_cast<std::int64_t>(longer));
   }
   base = std::max(base, nanoseconds(0));
   const double kept = 1 - std::clamp(backoff.jitter, 0.0, 1.0) * std::clamp(chance, 0.0, 1.0);

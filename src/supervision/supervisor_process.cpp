@@ -26,8 +26,8 @@ Term shown_pid(const Pid& pid, ChildStatus status) {
 // OTP's record, as start_child hands it out with a failed start (SV-076).
 Term child_record(const ChildSpec& spec) {
   const Term map = spec.to_term();
-  return tuple("child"_atom, "undefined"_atom, spec.id(), spec.start(), *map.find("restart"_atom), spec.is_significant(),
-               spec.shutdown(), *map.find("type"_atom), spec.modules());
+  return tuple("child"_atom, "undefined"_atom, spec.id(), spec.start(), *map.find("restart"_atom),
+               spec.is_significant(), spec.shutdown(), *map.find("type"_atom), spec.modules());
 }
 
 }  // namespace
@@ -257,7 +257,8 @@ Supervisor::Action Supervisor::handle_info(const TryAgain& message) {
 
 Supervisor::Action Supervisor::restart(Position child) {
   if (!window_.admit(now_s())) {  // SV-043
-    report("shutdown"_atom, child->spec, ExitReason("reached_max_restart_intensity"_atom), shown_pid(child->pid, child->status));
+    report("shutdown"_atom, child->spec, ExitReason("reached_max_restart_intensity"_atom),
+           shown_pid(child->pid, child->status));
     set_idle(child, ChildStatus::undefined);
     return stop(ExitReason::shutdown());
   }
@@ -313,7 +314,8 @@ void Supervisor::try_later(Position child) {
   TryAgain again{child->spec.id(), child->attempt};
   if (const std::optional<Backoff>& backoff = child->spec.backoff()) {
     const double chance = static_cast<double>(runtime::core_of(this_process()).world().random() >> 11) * 0x1p-53;
-    const std::chrono::nanoseconds ran = child->started.count() == 0 ? child->started : monotonic_time() - child->started;
+    const std::chrono::nanoseconds ran =
+        child->started.count() == 0 ? child->started : monotonic_time() - child->started;
     const Delay delay = next_delay(*backoff, child->delay, ran, chance);
     child->started = {};
     child->delay = delay.base;

@@ -71,11 +71,11 @@ class Supervisor : public GenServer<Supervisor> {
   struct Child {
     ChildSpec spec;
     ChildStatus status = ChildStatus::undefined;
-    Pid pid;                     // of the running process; of a restarting child the one that ended
-    std::uint64_t attempt = 0;   // the try that is awaited while restarting
+    Pid pid;                    // of the running process; of a restarting child the one that ended
+    std::uint64_t attempt = 0;  // the try that is awaited while restarting
     std::chrono::nanoseconds delay{0};
     std::chrono::nanoseconds started{0};
-    Reference timer;             // of the delayed try
+    Reference timer;  // of the delayed try
   };
   using Children = std::list<Child>;
   using Position = Children::iterator;
@@ -106,7 +106,7 @@ class Supervisor : public GenServer<Supervisor> {
   Children children_;
   std::unordered_map<Term, Position> by_id_;
   std::unordered_map<Pid, Position> by_pid_;
-  std::size_t significant_ = 0;    // significant children that are running or restarting
+  std::size_t significant_ = 0;  // significant children that are running or restarting
   std::uint64_t attempts_ = 0;
 };
 

@@ -12,12 +12,12 @@
 #include <coppice/receive.hpp>
 #include <coppice/timer.hpp>
 
-#include "task/task_decision.hpp"
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/wait.hpp"
 #include "runtime/worker.hpp"
+#include "task/task_decision.hpp"
 
 namespace coppice {
 namespace otp {
@@ -67,7 +67,8 @@ void end_watch(Process& process, const Reference& reference) {
   Signal* previous = process.queue;
   do {
     Signal* message = previous->next;
-    if (same_type(message->table->type, &detail::type_identity<Down>) && is_down_of(&reference, detail::payload_of(message))) {
+    if (same_type(message->table->type, &detail::type_identity<Down>) &&
+        is_down_of(&reference, detail::payload_of(message))) {
       runtime::unlink(process, previous, message);
       drop(message);
       return;
@@ -92,7 +93,8 @@ TaskAnswer answer_of(Process& process, const Reference& reference, const detail:
 
 // For a task that had not begun until now: nothing of it stands before `previous`, the newest message of that moment, so
 // the search begins behind it, however many messages wait for their turn. Else this is detail::receive_match.
-detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)[2], Signal* previous, WaitTime timeout) {
+detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)[2], Signal* previous,
+                             WaitTime timeout) {
   const platform::Nanoseconds deadline = runtime::deadline_of(process, timeout);
   for (bool in_time = true;;) {
     if ((process.flags.load(std::memory_order_relaxed) & runtime::flag::bounded) != 0) previous = nullptr;

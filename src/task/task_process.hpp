@@ -27,8 +27,8 @@ class TaskBody final : public runtime::Body {
   [[nodiscard]] std::string initial_call() const override;
   [[nodiscard]] bool is_generic() const noexcept override { return true; }
 
-  Reference reply_to;  // the owner's alias; none if nobody wants the value
-  Pid starter;         // who asked for it
+  Reference reply_to;           // the owner's alias; none if nobody wants the value
+  Pid starter;                  // who asked for it
   const std::type_info* shown;  // the user's function
 
  private:
@@ -43,12 +43,12 @@ class TaskBody final : public runtime::Body {
 
 // How a task comes into the world.
 struct TaskBirth {
-  bool link = false;       // to the process that gives birth
-  bool owned = false;      // monitored by it, through an alias by which the value comes back
-  bool watched = false;    // monitored by it, without an alias
+  bool link = false;                         // to the process that gives birth
+  bool owned = false;                        // monitored by it, through an alias by which the value comes back
+  bool watched = false;                      // monitored by it, without an alias
   runtime::SharedLineage lineage = nullptr;  // null: that of a task that the parent asks for
-  Pid starter = {};        // none: the parent
-  const std::type_info* shown = nullptr;  // the user's function, if `what` is not it
+  Pid starter = {};                          // none: the parent
+  const std::type_info* shown = nullptr;     // the user's function, if `what` is not it
 };
 
 // Null parent: a foreign thread, which may neither link nor own. Throws Exit(:system_limit).

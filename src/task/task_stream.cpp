@@ -20,11 +20,11 @@
 #include <coppice/runtime.hpp>
 #include <coppice/timer.hpp>
 
+#include "runtime/core.hpp"
+#include "runtime/wait.hpp"
 #include "task/task_decision.hpp"
 #include "task/task_process.hpp"
 #include "task/task_stream.hpp"
-#include "runtime/core.hpp"
-#include "runtime/wait.hpp"
 
 namespace coppice {
 namespace otp {
@@ -39,8 +39,8 @@ struct StreamReport {
   Reference stream;
   std::size_t position = 0;
   ExitReason reason;
-  bool time_is_over = false;   // the task still runs: the stream is to end
-  bool not_started = false;    // `reason` says why
+  bool time_is_over = false;  // the task still runs: the stream is to end
+  bool not_started = false;   // `reason` says why
 };
 
 struct HelperConfiguration {
@@ -91,13 +91,9 @@ class Helper {
       lineage_ = runtime::SharedLineage(std::move(lineage));
     }
     JobCall call{std::move(job)};
-    const detail::TaskData task =
-        give_birth_to_task(runtime::current_process(), detail::task_function<JobCall, void>, &call,
-                           {.link = true,
-                            .watched = true,
-                            .lineage = lineage_,
-                            .starter = given_.consumer,
-                            .shown = given_.function});
+    const detail::TaskData task = give_birth_to_task(
+        runtime::current_process(), detail::task_function<JobCall, void>, &call,
+        {.link = true, .watched = true, .lineage = lineage_, .starter = given_.consumer, .shown = given_.function});
     return {task.pid, task.reference};
   }
 
@@ -258,13 +254,9 @@ void StreamCore::begin() {
       state.options.max_concurrency != 0 ? state.options.max_concurrency : core.workers().size();
   state.limits = {concurrency, state.options.ordered, state.options.buffer_max};
   state.stream = Reference::from_id(core.new_reference_id(), core.creation());
-  otp::HelperConfiguration configuration{self(),
-                                         otp::callers_for_tasks(process),
-                                         state.stream,
-                                         state.options,
-                                         state.function,
-                                         state.starter,
-                                         process.body->trap_exit};
+  otp::HelperConfiguration configuration{
+      self(),        otp::callers_for_tasks(process), state.stream, state.options, state.function,
+      state.starter, process.body->trap_exit};
   std::tie(state.helper, state.helper_watch) = spawn_link_monitor(
       [configuration = std::move(configuration)]() mutable { otp::Helper(std::move(configuration)).run(); },
       {.label = "async_stream"});

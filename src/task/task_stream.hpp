@@ -22,7 +22,7 @@ struct StartedJob {
 struct StreamStarter {
   virtual ~StreamStarter() = default;
   [[nodiscard]] virtual Result<StartedJob> start(std::shared_ptr<StreamJob> job, const std::type_info& function,
-                                          const std::vector<Pid>& callers) const = 0;
+                                                 const std::vector<Pid>& callers) const = 0;
   [[nodiscard]] virtual bool links() const = 0;  // to the helper
 };
 

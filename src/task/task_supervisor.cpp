@@ -10,10 +10,10 @@
 #include <coppice/receive.hpp>
 
 #include "otp/start.hpp"
-#include "task/task_process.hpp"
-#include "task/task_stream.hpp"
 #include "runtime/core.hpp"
 #include "runtime/death.hpp"
+#include "task/task_process.hpp"
+#include "task/task_stream.hpp"
 
 namespace coppice {
 namespace otp {
@@ -74,8 +74,9 @@ struct Waiting {
     return instruction->function.run(body.reply_to);
   }
 };
-const detail::TaskFunction waiting{sizeof(Waiting), alignof(Waiting), &detail::move_task<Waiting>, &Waiting::run,
-                                   &detail::destroy_task<Waiting>, &typeid(Waiting)};
+const detail::TaskFunction waiting{
+    sizeof(Waiting), alignof(Waiting), &detail::move_task<Waiting>, &Waiting::run, &detail::destroy_task<Waiting>,
+    &typeid(Waiting)};
 
 // The supervisor's ancestors, and the callers of whoever asked (TS-010).
 runtime::SharedLineage lineage_under(runtime::Process& supervisor, const std::vector<Pid>& callers) {
@@ -113,18 +114,22 @@ struct StartCopy final : detail::StartFunction {
   std::vector<Pid> callers;
   StartCopy(const detail::TaskFunction& w, std::shared_ptr<const void> f, Copy c, std::vector<Pid> all)
       : StartFunction(Atom("Elixir.Task.Supervised"), Atom("start_link")),
-        what(w), function(std::move(f)), copy(c), callers(std::move(all)) {}
+        what(w),
+        function(std::move(f)),
+        copy(c),
+        callers(std::move(all)) {}
   [[nodiscard]] ChildOutcome run() const override {
     struct Context {
       const StartCopy* start;
       Pid pid;
     } context{this, {}};
-    copy(function.get(),
-         [](void* copied, void* given) {
-           auto& to = *static_cast<Context*>(given);
-           to.pid = start_here(to.start->what, copied, to.start->callers, to.start->callers.front());
-         },
-         &context);
+    copy(
+        function.get(),
+        [](void* copied, void* given) {
+          auto& to = *static_cast<Context*>(given);
+          to.pid = start_here(to.start->what, copied, to.start->callers, to.start->callers.front());
+        },
+        &context);
     return context.pid;
   }
   [[nodiscard]] Term arguments() const override {
@@ -228,9 +233,9 @@ StartChildResult start_task_child(const ServerAddress& supervisor, const TaskFun
                                   const TaskChildOptions& options) {
   const runtime::Process& caller = runtime::require_process("TaskSupervisor::start_child");
   return DynamicSupervisor::start_child(
-      supervisor, otp::task_spec(std::make_shared<otp::StartCopy>(what, std::move(function), copy,
-                                                                  otp::callers_for_tasks(caller)),
-                                 options.restart, options.shutdown));
+      supervisor,
+      otp::task_spec(std::make_shared<otp::StartCopy>(what, std::move(function), copy, otp::callers_for_tasks(caller)),
+                     options.restart, options.shutdown));
 }
 
 std::shared_ptr<const StreamStarter> supervised_starter(const ServerAddress& supervisor, bool link,

@@ -82,9 +82,9 @@ std::string duration_text(double count, bool is_integer, std::int64_t num, std::
     std::int64_t den;
     std::string_view suffix;
   };
-  static constexpr std::array units{Unit{1, 1'000'000'000, "ns"}, Unit{1, 1'000'000, "us"}, Unit{1, 1'000, "ms"},
-                                    Unit{1, 1, "s"},              Unit{60, 1, "min"},       Unit{3'600, 1, "h"},
-                                    Unit{86'400, 1, "d"}};
+  static constexpr std::array units{
+      Unit{1, 1'000'000'000, "ns"}, Unit{1, 1'000'000, "us"}, Unit{1, 1'000, "ms"}, Unit{1, 1, "s"},
+      Unit{60, 1, "min"},           Unit{3'600, 1, "h"},      Unit{86'400, 1, "d"}};
   for (const Unit& unit : units) {
     if (unit.num != num || unit.den != den) continue;
     return is_integer ? fmt::format("{}{}", static_cast<std::int64_t>(count), unit.suffix)

@@ -26,10 +26,10 @@ namespace coppice {
 inline namespace v1 {
 namespace detail {
 
-inline constexpr std::uint8_t flag_negative = 1;  // of an integer
-inline constexpr std::uint8_t flag_improper = 2;  // of a list: the last Term is the tail
+inline constexpr std::uint8_t flag_negative = 1;   // of an integer
+inline constexpr std::uint8_t flag_improper = 2;   // of a list: the last Term is the tail
 inline constexpr std::uint8_t flag_exception = 4;  // of a tuple: an ExceptionNode
-inline constexpr std::uint8_t flag_box = 8;  // of a tuple: the box of an exit reason
+inline constexpr std::uint8_t flag_box = 8;        // of a tuple: the box of an exit reason
 
 // A node with a trailing array of `size` items: limbs, bits or Terms, which start right behind this.
 struct SizedNode : TermNode {

@@ -30,7 +30,8 @@ struct Played {
     for (const Line& line : block.body) {
       if (line.word != "start") continue;
       const std::optional<Verdict> verdict = Player(*stage, {}).run(line.body);
-      if (verdict && verdict->kind == Verdict::Kind::stop) return StartOutcome{StartOutcome::Kind::error, {}, ExitReason(verdict->value), {}};
+      if (verdict && verdict->kind == Verdict::Kind::stop)
+        return StartOutcome{StartOutcome::Kind::error, {}, ExitReason(verdict->value), {}};
     }
     return start_link(*stage, stage->block(block.option("tree")->name));
   }
@@ -41,7 +42,8 @@ struct Played {
     const Line& block = stage->block(name);
     ApplicationSpec spec{.name = name};
     if (const Expression* others = block.option("applications")) {
-      for (const Expression& other : others->elements) spec.applications.push_back(application_of(*other.literal.as_atom()));
+      for (const Expression& other : others->elements)
+        spec.applications.push_back(application_of(*other.literal.as_atom()));
     }
     if (const Expression* entries = block.option("env")) {
       for (const Expression& entry : entries->elements) {
@@ -85,7 +87,9 @@ AppRef application_of(Atom name) {
   return name == Atom("three") ? app<Three>() : AppRef(name);
 }
 
-bool is_ours(Atom name) { return std::ranges::any_of(names, [&](const char* ours) { return name == Atom(ours); }); }
+bool is_ours(Atom name) {
+  return std::ranges::any_of(names, [&](const char* ours) { return name == Atom(ours); });
+}
 
 Term term_of(const Result<>& result) { return result ? Term(Atom("ok")) : tuple(Atom("error"), result.reason()); }
 
@@ -99,7 +103,9 @@ RestartType type(Player& player, const Line& line) {
   return player.argument(line, 1).is_atom(Atom("transient")) ? RestartType::transient : RestartType::temporary;
 }
 
-void load(Player& player, const Line& line) { player.tell("load", term_of(application::load(application(player, line)))); }
+void load(Player& player, const Line& line) {
+  player.tell("load", term_of(application::load(application(player, line))));
+}
 void unload(Player& player, const Line& line) {
   player.tell("unload", term_of(application::unload(application(player, line).name())));
 }
@@ -134,11 +140,13 @@ void loaded(Player& player, const Line&) {
   player.tell("loaded_applications", names_of(application::loaded_applications()));
 }
 void get_env(Player& player, const Line& line) {
-  const auto found = application::get_env<Term>(application(player, line).name(), player.argument(line, 1).as_atom().value());
+  const auto found =
+      application::get_env<Term>(application(player, line).name(), player.argument(line, 1).as_atom().value());
   player.tell("env", found ? *found : Term());
 }
 void put_env(Player& player, const Line& line) {
-  application::put_env(application(player, line).name(), player.argument(line, 1).as_atom().value(), player.argument(line, 2));
+  application::put_env(application(player, line).name(), player.argument(line, 1).as_atom().value(),
+                       player.argument(line, 2));
 }
 void application_of_process(Player& player, const Line& line) {
   const std::optional<Atom> name = application::get_application(player.process(line, 0));

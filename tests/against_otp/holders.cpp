@@ -75,9 +75,7 @@ using Names = Registry<Term, Term>;
 constexpr Names::Name unique_names{"Scenario.Unique"};
 constexpr Names::Name duplicate_names{"Scenario.Duplicate"};
 
-const Names::Name& names_of(const Term& keys) {
-  return keys.is_atom(Atom("unique")) ? unique_names : duplicate_names;
-}
+const Names::Name& names_of(const Term& keys) { return keys.is_atom(Atom("unique")) ? unique_names : duplicate_names; }
 
 }  // namespace
 
@@ -117,7 +115,9 @@ void Player::count_keys(const Line& line) { tell("count", names_of(argument(line
 
 void Player::update_value(const Line& line) {
   const auto result =
-      names_of(argument(line, 0)).update_value(argument(line, 1), [next = argument(line, 2)](const Term&) { return next; });
+      names_of(argument(line, 0)).update_value(argument(line, 1), [next = argument(line, 2)](const Term&) {
+        return next;
+      });
   tell("updated", result ? tuple(result->first, result->second) : Term(Atom("error")));
 }
 
@@ -156,7 +156,8 @@ void Player::supervised_async(const Line& line) {
 
 void Player::supervised_task(const Line& line) {
   const Line& block = stage_.block(line.arguments.at(1).name);
-  const auto started = TaskSupervisor::start_child(process(line, 0), [stage = &stage_, block = &block] { return run_task(*stage, *block); });
+  const auto started = TaskSupervisor::start_child(
+      process(line, 0), [stage = &stage_, block = &block] { return run_task(*stage, *block); });
   if (started.is_ok()) stage_.watch(block.name(), started.value());
   tell("start_child", started.is_ok() ? tuple(Atom("ok"), started.value()) : started.to_term());
 }

@@ -81,7 +81,9 @@ class MachineOf : public StateMachine<MachineOf<Enters>, Phase> {
   Transition handle_named_timeout(const Phase& phase, const Content& content) {
     return handle("named_timeout", phase, content.value);
   }
-  Entered handle_enter(const Phase& now, const Phase& old) requires Enters {
+  Entered handle_enter(const Phase& now, const Phase& old)
+    requires Enters
+  {
     const Processes processes = stage_->processes();
     for (const Line& line : block_->body) {
       Environment environment{{"data", data_}};

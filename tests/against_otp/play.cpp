@@ -253,13 +253,12 @@ bool Player::take(const Expression* pattern, WaitTime timeout) {
   };
   std::optional<Term> got;
   const auto got_it = [&](const auto& message) { got = term_of(message); };
-  coppice::receive(when([&](const Message& m) { return fits(m); }, [&](const Message& m) { got_it(m); }),
-                   when([&](const Down& m) { return fits(m); }, [&](const Down& m) { got_it(m); }),
-                   when([&](const ExitMessage& m) { return fits(m); }, [&](const ExitMessage& m) { got_it(m); }),
-                   when([&](const TaskResult<Term>& m) { return fits(m); },
-                        [&](const TaskResult<Term>& m) { got_it(m); }),
-                   when([&](const Transfer& m) { return fits(m); }, [&](const Transfer& m) { got_it(m); }),
-                   after(timeout, [] {}));
+  coppice::receive(
+      when([&](const Message& m) { return fits(m); }, [&](const Message& m) { got_it(m); }),
+      when([&](const Down& m) { return fits(m); }, [&](const Down& m) { got_it(m); }),
+      when([&](const ExitMessage& m) { return fits(m); }, [&](const ExitMessage& m) { got_it(m); }),
+      when([&](const TaskResult<Term>& m) { return fits(m); }, [&](const TaskResult<Term>& m) { got_it(m); }),
+      when([&](const Transfer& m) { return fits(m); }, [&](const Transfer& m) { got_it(m); }), after(timeout, [] {}));
   if (!got) return false;
   if (pattern != nullptr) (void)match(*pattern, *got, environment_, processes);
   tell("got", *got);
@@ -281,7 +280,9 @@ void Player::sleep(const Line& line) { sleep_for(time(line, 0, infinity)); }
 // In virtual time: until all others wait.
 void Player::settle(const Line&) { sleep_for(milliseconds(2)); }
 
-void Player::register_name(const Line& line) { coppice::register_name(process(line, 0), argument(line, 1).as_atom()->text()); }
+void Player::register_name(const Line& line) {
+  coppice::register_name(process(line, 0), argument(line, 1).as_atom()->text());
+}
 void Player::unregister_name(const Line& line) { coppice::unregister_name(argument(line, 0).as_atom()->text()); }
 
 void Player::whereis(const Line& line) {
@@ -300,9 +301,13 @@ void Player::links(const Line&) {
   tell("links", Term::list_of(std::move(linked)));
 }
 
-void Player::queue_length(const Line& line) { tell("queue_length", process_info(process(line, 0)).value().message_queue_len); }
+void Player::queue_length(const Line& line) {
+  tell("queue_length", process_info(process(line, 0)).value().message_queue_len);
+}
 
-void Player::dictionary_put(const Line& line) { tell("previous", dictionary::put(argument(line, 0), argument(line, 1))); }
+void Player::dictionary_put(const Line& line) {
+  tell("previous", dictionary::put(argument(line, 0), argument(line, 1)));
+}
 void Player::dictionary_get(const Line& line) { tell("value", dictionary::get(argument(line, 0))); }
 
 void Player::if_registered(const Line& line) {

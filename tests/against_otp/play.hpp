@@ -27,11 +27,11 @@ struct Message {
 // What the lines of a callback end with.
 struct Verdict {
   enum class Kind : unsigned char { value, ok, ignore, reply, noreply, stop, next, repeat } kind = Kind::noreply;
-  Term value = {};                    // of value, reply and next; the reason of stop
-  std::optional<Term> reply = {};     // of stop
+  Term value = {};                 // of value, reply and next; the reason of stop
+  std::optional<Term> reply = {};  // of stop
   std::optional<coppice::WaitTime> timeout = {};
   bool hibernate = false;
-  std::optional<Term> then = {};      // continue
+  std::optional<Term> then = {};  // continue
 };
 
 // What a state machine is to do besides.

@@ -39,7 +39,8 @@ class Reader {
   }
   std::string_view word() {
     const std::size_t begin = at_;
-    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '_')) ++at_;
+    while (at_ < text_.size() && (std::isalnum(static_cast<unsigned char>(text_[at_])) != 0 || text_[at_] == '_'))
+      ++at_;
     if (begin == at_) fail("a name is missing");
     return text_.substr(begin, at_ - begin);
   }

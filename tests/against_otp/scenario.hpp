@@ -19,7 +19,7 @@ using coppice::Term;
 struct Expression {
   enum class Kind : unsigned char { literal, variable, tuple, list } kind = Kind::literal;
   Term literal = {};
-  std::string name = {};                 // of a variable; `_` matches anything
+  std::string name = {};  // of a variable; `_` matches anything
   std::vector<Expression> elements = {};
 };
 
@@ -27,7 +27,7 @@ struct Expression {
 struct Line {
   std::string word;
   std::vector<Expression> arguments = {};
-  std::string text = {};                 // of a scenario: its title
+  std::string text = {};  // of a scenario: its title
   std::vector<Line> body = {};
   int number = 0;
 

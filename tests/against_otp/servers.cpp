@@ -40,7 +40,9 @@ class Server : public GenServer<Server> {
   };
   using Messages = coppice::Messages<Message>;
 
-  Server(Stage* stage, const Line* block) : stage_(stage), block_(block) { stage->watch(block->name(), coppice::self()); }
+  Server(Stage* stage, const Line* block) : stage_(stage), block_(block) {
+    stage->watch(block->name(), coppice::self());
+  }
   // Copied for sys::get_state only: a copy has no calls to answer.
   Server(const Server& other) : stage_(other.stage_), block_(other.block_), state_(other.state_) {}
   Server& operator=(const Server&) = delete;
@@ -130,7 +132,8 @@ class Server : public GenServer<Server> {
 };
 
 bool keeps_callers(const std::vector<Line>& lines) {
-  return std::ranges::any_of(lines, [](const Line& line) { return line.word == "keep_from" || keeps_callers(line.body); });
+  return std::ranges::any_of(lines,
+                             [](const Line& line) { return line.word == "keep_from" || keeps_callers(line.body); });
 }
 
 StartOptions options_of(const Line& block) {

@@ -28,9 +28,8 @@ class Stage::Watcher : public GenServer<Watcher> {
       const std::lock_guard lock(stage_->mutex_);
       stage_->processes_[watch.name] = watch.pid;
       if (stage_->players_.contains(watch.pid)) return {};
-      const auto number = std::ranges::count_if(stage_->players_, [&](const auto& player) {
-        return player.second.name == watch.name;
-      });
+      const auto number =
+          std::ranges::count_if(stage_->players_, [&](const auto& player) { return player.second.name == watch.name; });
       stage_->players_.emplace(watch.pid, Player{watch.name, static_cast<int>(number) + 1});
     }
     (void)monitor(watch.pid);
@@ -134,7 +133,8 @@ std::string Stage::show(const Term& term) const {
 std::string Stage::result() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::pair<Pid, Player>> players(players_.begin(), players_.end());
-  std::ranges::sort(players, {}, [](const auto& player) { return std::pair(player.second.name, player.second.number); });
+  std::ranges::sort(players, {},
+                    [](const auto& player) { return std::pair(player.second.name, player.second.number); });
   std::string text = "scenario " + scenario_.text + "\n";
   for (const auto& [pid, player] : players) {
     text += "  " + player.shown() + "\n";

@@ -63,19 +63,20 @@ inline void on_threads(const std::function<void()>& body, const coppice::Runtime
 }
 
 inline void in_simulation(const std::function<void()>& body, const coppice::RuntimeOptions& options = {}) {
-  coppice::testing::for_each_seed(
-      seeds(),
-      [&](coppice::testing::Simulation& simulation) {
-        const coppice::ExitReason reason = simulation.run(body);
-        EXPECT_TRUE(reason.is_normal()) << "the test's process ended: " << coppice::format_exit(reason);
-        EXPECT_TRUE(simulation.stop_report().clean);
-        EXPECT_EQ(simulation.processes_left(), 0u);
-        EXPECT_EQ(simulation.timers_left(), 0u);
-        if (::testing::Test::HasFailure()) throw std::runtime_error("seed " + std::to_string(simulation.seed()));
-      },
-      {.schedulers = options.schedulers == 0 ? 3 : options.schedulers,
-       .runtime = with_hand_off(options),
-       .faults = faults()});
+  coppice::testing::for_each_seed(seeds(),
+                                  [&](coppice::testing::Simulation& simulation) {
+                                    const coppice::ExitReason reason = simulation.run(body);
+                                    EXPECT_TRUE(reason.is_normal())
+                                        << "the test's process ended: " << coppice::format_exit(reason);
+                                    EXPECT_TRUE(simulation.stop_report().clean);
+                                    EXPECT_EQ(simulation.processes_left(), 0u);
+                                    EXPECT_EQ(simulation.timers_left(), 0u);
+                                    if (::testing::Test::HasFailure())
+                                      throw std::runtime_error("seed " + std::to_string(simulation.seed()));
+                                  },
+                                  {.schedulers = options.schedulers == 0 ? 3 : options.schedulers,
+                                   .runtime = with_hand_off(options),
+                                   .faults = faults()});
 }
 
 // The same with one scheduler, where nobody else can help out.
@@ -87,8 +88,8 @@ inline void with_one_scheduler(const std::function<void()>& body) {
 }  // namespace behaviour
 
 // With RuntimeOptions: BEHAVIOUR_TEST_WITH(Suite, name, {.processes_max = 10}).
-#define BEHAVIOUR_TEST_WITH(suite, name, ...)                                             \
-  static void suite##_##name##_body();                                                    \
+#define BEHAVIOUR_TEST_WITH(suite, name, ...)                                                         \
+  static void suite##_##name##_body();                                                                \
   TEST(suite, name##_on_threads) { behaviour::on_threads(suite##_##name##_body, __VA_ARGS__); }       \
   TEST(suite, name##_in_simulation) { behaviour::in_simulation(suite##_##name##_body, __VA_ARGS__); } \
   static void suite##_##name##_body()

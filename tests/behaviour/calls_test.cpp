@@ -288,9 +288,7 @@ class Throwing : public GenServer<Throwing> {
       case What::text: throw std::string("text");
       case What::exit: throw Exit(boom);
       case What::exception: throw std::logic_error("a logic error");
-      case What::nested:
-        try {
-          throw std::runtime_error("inner");
+      case What::nested: try { throw std::runtime_error("inner");
         } catch (const std::exception&) {
           throw std::runtime_error("outer");
         }

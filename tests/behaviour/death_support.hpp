@@ -64,13 +64,13 @@ inline ExitReason await_reason(const Reference& reference) {
 struct Question {};
 using QuestionNode = detail::Envelope<Question, int>;
 inline constexpr detail::SignalTable question_table{detail::SignalKind::message,
-                                             detail::envelope_offset<Question, int>(),
-                                             &detail::type_identity<Question>,
-                                             nullptr,
-                                             &detail::destroy_node<QuestionNode>,
-                                             nullptr,
-                                             &detail::bounce_call,
-                                             &detail::describe_payload<Question>};
+                                                    detail::envelope_offset<Question, int>(),
+                                                    &detail::type_identity<Question>,
+                                                    nullptr,
+                                                    &detail::destroy_node<QuestionNode>,
+                                                    nullptr,
+                                                    &detail::bounce_call,
+                                                    &detail::describe_payload<Question>};
 
 // Calls a plain process, which never answers.
 inline detail::CallOutcome ask_in_vain(const Pid& server) {

@@ -4,7 +4,9 @@
 using namespace coppice;
 
 namespace {
-struct Ping { Pid from; };
+struct Ping {
+  Pid from;
+};
 struct Pong {};
 }  // namespace
 

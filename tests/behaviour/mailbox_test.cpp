@@ -287,7 +287,8 @@ BEHAVIOUR_TEST(BoundedMailbox, signals_are_never_refused_and_never_counted) {
     receive<Ready>();
     if (overflow != Overflow::exit) send(pid, Note{3});
     EXPECT_EQ(process_info(pid)->messages_dropped, overflow == Overflow::exit ? 0u : 1u);
-    const std::vector<int> expected = overflow == Overflow::drop_oldest ? std::vector<int>{2, 3} : std::vector<int>{1, 2};
+    const std::vector<int> expected =
+        overflow == Overflow::drop_oldest ? std::vector<int>{2, 3} : std::vector<int>{1, 2};
     EXPECT_EQ(collect(pid), expected);
   }
 }

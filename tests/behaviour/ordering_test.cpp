@@ -39,9 +39,10 @@ Pid recorder(const Pid& report_to) {
     send(report_to, alias());
     Seen seen;
     for (bool more = true; more;) {
-      more = receive([&](const Note& note) { return seen.events.push_back(note_event(note.number)), true; },
-                     [&](const ExitMessage& exit) { return seen.events.push_back("exit " + inspect(exit.reason.term())), true; },
-                     [](const Stop&) { return false; });
+      more = receive(
+          [&](const Note& note) { return seen.events.push_back(note_event(note.number)), true; },
+          [&](const ExitMessage& exit) { return seen.events.push_back("exit " + inspect(exit.reason.term())), true; },
+          [](const Stop&) { return false; });
     }
     send(report_to, std::move(seen));
   });

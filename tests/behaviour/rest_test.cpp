@@ -53,7 +53,8 @@ bool rests(const Pid& pid) {
 std::vector<ServerRef<Store>> crowd() {
   const bool simulated = runtime::this_worker()->core().world().simulated();
   std::vector<ServerRef<Store>> servers;
-  for (std::size_t i = 0; i <= (simulated ? 8 : runtime::RestList::places); ++i) servers.push_back(Store::start(0L).value());
+  for (std::size_t i = 0; i <= (simulated ? 8 : runtime::RestList::places); ++i)
+    servers.push_back(Store::start(0L).value());
   return servers;
 }
 void end(const std::vector<ServerRef<Store>>& servers) {

@@ -32,11 +32,12 @@ TEST(Death, without_stacks_those_that_must_wait_end_and_the_program_lives) {
   EXPECT_EQ(runtime.run([] { blocking([] {}); }), Atom("system_limit"));
   // What does not wait runs as ever.
   EXPECT_TRUE(runtime.run([] {}).is_normal());
-  EXPECT_TRUE(runtime.run([] {
-                       yield();
-                       send(self(), Go{});
-                       receive<Go>();
-                     })
+  EXPECT_TRUE(runtime
+                  .run([] {
+                    yield();
+                    send(self(), Go{});
+                    receive<Go>();
+                  })
                   .is_normal());
   for (const Pid& pid : pids) exit(pid, ExitReason::kill());
   spin_until([&] { return runtime.process_count() == 0; });
@@ -215,10 +216,11 @@ TEST(Death, several_runtimes_live_in_one_program_as_nodes_of_their_own) {
   EXPECT_TRUE(reason.is_normal()) << reason;
   EXPECT_TRUE(second.stop().clean);
   EXPECT_EQ(first.process_count(), 1u);
-  EXPECT_TRUE(first.run([here] {
-                     EXPECT_TRUE(alive(here));
-                     EXPECT_EQ(whereis("same"), here);
-                   })
+  EXPECT_TRUE(first
+                  .run([here] {
+                    EXPECT_TRUE(alive(here));
+                    EXPECT_EQ(whereis("same"), here);
+                  })
                   .is_normal());
   EXPECT_TRUE(first.stop().clean);
 }
@@ -245,8 +247,8 @@ TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
       }
       const Pid dead = spawn([] {});
       send(dead, Go{});
-      const bool right = !alive(dead) && runtime.run([] {}) == Atom("system_limit") && !process_info(waiting) &&
-                         runtime.stop().clean;
+      const bool right =
+          !alive(dead) && runtime.run([] {}) == Atom("system_limit") && !process_info(waiting) && runtime.stop().clean;
       ::_exit(right ? 17 : 1);
     }
     int status = 0;
@@ -287,14 +289,13 @@ TEST(Death, a_shutdown_names_who_had_to_be_killed) {
   check(runtime.stop());
   EXPECT_EQ(runtime.process_count(), 0u);
   check(runtime.stop());  // the same report again
-  coppice::testing::for_each_seed(
-      behaviour::seeds(),
-      [&](coppice::testing::Simulation& simulation) {
-        EXPECT_TRUE(simulation.run(main).is_normal());
-        check(simulation.stop_report());
-        EXPECT_EQ(simulation.processes_left(), 0u);
-      },
-      {.runtime = options});
+  coppice::testing::for_each_seed(behaviour::seeds(),
+                                  [&](coppice::testing::Simulation& simulation) {
+                                    EXPECT_TRUE(simulation.run(main).is_normal());
+                                    check(simulation.stop_report());
+                                    EXPECT_EQ(simulation.processes_left(), 0u);
+                                  },
+                                  {.runtime = options});
 }
 
 TEST(Death, a_shutdown_names_who_had_to_be_left_behind) {

@@ -178,7 +178,8 @@ TEST(LongSchedule, a_process_that_holds_its_scheduler_is_reported_with_name_and_
         EXPECT_NE(Warnings::text.find(to_string(pid)), std::string::npos) << Warnings::text;
         EXPECT_NE(Warnings::text.find("hog"), std::string::npos) << Warnings::text;
 #if !defined(__SANITIZE_THREAD__)  // its runtime, in which the signal finds the thread, keeps no frame pointers
-        EXPECT_NE(Warnings::text.find("hold_the_scheduler_until_somebody_complains"), std::string::npos) << Warnings::text;
+        EXPECT_NE(Warnings::text.find("hold_the_scheduler_until_somebody_complains"), std::string::npos)
+            << Warnings::text;
 #endif
       },
       {.long_schedule = 20ms});

@@ -93,9 +93,8 @@ BEHAVIOUR_TEST(ServerDeath, stop_with_a_value_replies_also_if_terminate_throws) 
 BEHAVIOUR_TEST(ServerDeath, stop_with_a_value_fails_the_call_if_terminate_is_killed) {
   const Pid me = self();
   const ProbeRef probe = start_probe({.terminate = [me](Probe&) { wait_here(me); }});
-  const auto caller = spawn_monitor([probe] {
-    probe.call(Probe::Ask{[](Probe&) { return Probe::stop("enough"_atom, Term(9)); }}, infinity);
-  });
+  const auto caller = spawn_monitor(
+      [probe] { probe.call(Probe::Ask{[](Probe&) { return Probe::stop("enough"_atom, Term(9)); }}, infinity); });
   receive<Held>();
   exit(probe, ExitReason::kill());
   EXPECT_EQ(await_reason(caller.second).term()[0], Term("killed"_atom));
@@ -159,27 +158,35 @@ void kill_in(const std::function<ProbeRef(Pid)>& start, const Texts& expected) {
 BEHAVIOUR_TEST(ServerDeath, a_kill_in_each_handler) {
   const Texts unwound{"unwound", "destroyed"};
   const auto waiting = [](Pid me) { return plain([me](Probe&) { wait_here(me); }); };
-  kill_in([&](Pid me) {
-    const ProbeRef probe = start_probe();
-    probe.cast(Probe::Do{waiting(me)});
-    return probe;
-  }, unwound);
-  kill_in([&](Pid me) {
-    const ProbeRef probe = start_probe();
-    probe.send(Probe::Inform{waiting(me)});
-    return probe;
-  }, unwound);
-  kill_in([&](Pid me) {
-    const ProbeRef probe = start_probe();
-    probe.cast(Probe::Do{[work = waiting(me)](Probe&) { return Probe::noreply().then(Probe::Continue{work}); }});
-    return probe;
-  }, unwound);
-  kill_in([&](Pid me) {
-    const ProbeRef probe = start_probe({.timeout = waiting(me)});
-    probe.cast(Probe::Do{[](Probe&) { return Probe::noreply().timeout(1ms); }});
-    EXPECT_EQ(heard(), "timeout");
-    return probe;
-  }, unwound);
+  kill_in(
+      [&](Pid me) {
+        const ProbeRef probe = start_probe();
+        probe.cast(Probe::Do{waiting(me)});
+        return probe;
+      },
+      unwound);
+  kill_in(
+      [&](Pid me) {
+        const ProbeRef probe = start_probe();
+        probe.send(Probe::Inform{waiting(me)});
+        return probe;
+      },
+      unwound);
+  kill_in(
+      [&](Pid me) {
+        const ProbeRef probe = start_probe();
+        probe.cast(Probe::Do{[work = waiting(me)](Probe&) { return Probe::noreply().then(Probe::Continue{work}); }});
+        return probe;
+      },
+      unwound);
+  kill_in(
+      [&](Pid me) {
+        const ProbeRef probe = start_probe({.timeout = waiting(me)});
+        probe.cast(Probe::Do{[](Probe&) { return Probe::noreply().timeout(1ms); }});
+        EXPECT_EQ(heard(), "timeout");
+        return probe;
+      },
+      unwound);
 }
 
 BEHAVIOUR_TEST(ServerDeath, a_kill_in_a_call_fails_the_call) {
@@ -187,9 +194,10 @@ BEHAVIOUR_TEST(ServerDeath, a_kill_in_a_call_fails_the_call) {
   const ProbeRef first = start_probe();
   const auto caller = spawn_monitor([first, me] {
     first.call(Probe::Ask{[me](Probe&) {
-      wait_here(me);
-      return Probe::Answer<Term>(Term(1));
-    }}, infinity);
+                 wait_here(me);
+                 return Probe::Answer<Term>(Term(1));
+               }},
+               infinity);
   });
   receive<Held>();
   exit(first, ExitReason::kill());
@@ -197,9 +205,10 @@ BEHAVIOUR_TEST(ServerDeath, a_kill_in_a_call_fails_the_call) {
   const ProbeRef second = start_probe();
   const auto deferred = spawn_monitor([second, me] {
     second.call(Probe::Defer{[me](Probe&, From<Term> from) {
-      wait_here(me);
-      from.reply(Term(1));
-    }}, infinity);
+                  wait_here(me);
+                  from.reply(Term(1));
+                }},
+                infinity);
   });
   receive<Held>();
   exit(second, ExitReason::kill());
@@ -210,9 +219,9 @@ BEHAVIOUR_TEST(ServerDeath, a_kill_in_init_fails_the_start) {
   const Pid me = self();
   const auto starter = spawn_monitor([me] {
     const auto started = Probe::start(Probe::Plan{.watcher = me, .init = [me](Probe&) {
-      wait_here(me);
-      return Probe::ok();
-    }});
+                                                    wait_here(me);
+                                                    return Probe::ok();
+                                                  }});
     EXPECT_TRUE(started.is_error());
     EXPECT_EQ(started.reason(), ExitReason::killed());
   });
@@ -240,7 +249,8 @@ BEHAVIOUR_TEST(ServerDeath, a_kill_in_a_system_request_fails_the_request) {
   const Pid me = self();
   const ProbeRef probe = start_probe();
   const auto asker = spawn_monitor([probe, me] {
-    sys::replace_state<Probe>(probe, [me](Probe&) { wait_here(me); }, infinity);
+    sys::replace_state<Probe>(
+        probe, [me](Probe&) { wait_here(me); }, infinity);
   });
   receive<Held>();
   exit(probe, ExitReason::kill());
@@ -249,15 +259,17 @@ BEHAVIOUR_TEST(ServerDeath, a_kill_in_a_system_request_fails_the_request) {
 }
 
 BEHAVIOUR_TEST(ServerDeath, a_kill_in_a_debug_function) {
-  kill_in([](Pid me) {
-    const ProbeRef probe = start_probe();
-    sys::install(probe, "waiting"_atom, [me](const sys::Event&) {
-      wait_here(me);
-      return true;
-    });
-    probe.cast(note("not handled"));
-    return probe;
-  }, {"unwound", "destroyed"});
+  kill_in(
+      [](Pid me) {
+        const ProbeRef probe = start_probe();
+        sys::install(probe, "waiting"_atom, [me](const sys::Event&) {
+          wait_here(me);
+          return true;
+        });
+        probe.cast(note("not handled"));
+        return probe;
+      },
+      {"unwound", "destroyed"});
 }
 
 BEHAVIOUR_TEST(ServerDeath, an_exit_in_a_debug_function_ends_the_server) {
@@ -303,12 +315,13 @@ BEHAVIOUR_TEST(ServerDeath, a_handler_that_swallows_a_kill_ends_without_terminat
   const Reference gone = monitor(probe);
   const auto caller = spawn_monitor([probe, me] {
     probe.call(Probe::Ask{[me](Probe&) {
-      try {
-        wait_here(me);
-      } catch (...) {
-      }
-      return Probe::Answer<Term>(Term(1));
-    }}, infinity);
+                 try {
+                   wait_here(me);
+                 } catch (...) {
+                 }
+                 return Probe::Answer<Term>(Term(1));
+               }},
+               infinity);
   });
   receive<Held>();
   exit(probe, ExitReason::kill());

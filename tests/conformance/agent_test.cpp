@@ -17,7 +17,9 @@ using Numbers = Agent<std::vector<int>>;
 using Counter = Agent<int>;
 constexpr Counter::Name counter{"ag_counter"};
 
-Counter::Ref start_counter(int value = 0) { return Counter::start([value] { return value; }).value(); }
+Counter::Ref start_counter(int value = 0) {
+  return Counter::start([value] { return value; }).value();
+}
 int value_of(const Counter::Ref& agent) {
   return agent.get([](int n) { return n; });
 }
@@ -30,9 +32,9 @@ ExitReason failed_call(const ExitReason& cause, const Pid& agent, const char* re
 
 BEHAVIOUR_TEST(Agent, AG_001_start_runs_the_function_in_the_new_process_and_returns_when_it_has_finished) {
   const Agent<Pid>::Ref agent = Agent<Pid>::start_link([] {
-    sleep_for(1ms);
-    return self();
-  }).value();
+                                  sleep_for(1ms);
+                                  return self();
+                                }).value();
   EXPECT_EQ(agent.get([](Pid pid) { return pid; }), agent.pid());
   EXPECT_EQ(process_info(agent)->links, std::vector<Pid>{self()});
   agent.stop();
@@ -132,15 +134,15 @@ BEHAVIOUR_TEST(Agent, AG_010_the_operations_of_one_client_are_applied_in_order_a
   std::vector<Reference> done;
   for (int client = 0; client < 3; ++client) {
     done.push_back(spawn_monitor([agent] {
-      for (int i = 0; i < 10; ++i) {
-        agent.cast([](int& n) {
-          const int before = n;
-          yield();  // nobody else gets in between
-          n = before + 1;
-        });
-        agent.update([](int& n) { ++n; });
-      }
-    }).second);
+                     for (int i = 0; i < 10; ++i) {
+                       agent.cast([](int& n) {
+                         const int before = n;
+                         yield();  // nobody else gets in between
+                         n = before + 1;
+                       });
+                       agent.update([](int& n) { ++n; });
+                     }
+                   }).second);
   }
   for (const Reference& one : done) EXPECT_TRUE(await_reason(one).is_normal());
   EXPECT_EQ(value_of(agent), 60);
@@ -233,9 +235,9 @@ BEHAVIOUR_TEST(Agent, AG_017_the_default_child_specification) {
 
 BEHAVIOUR_TEST(Agent, AG_018_functions_see_the_self_dictionary_and_links_of_the_agent) {
   const auto agent = Counter::start_link([] {
-    dictionary::put("kept"_atom, 1);
-    return 0;
-  }).value();
+                       dictionary::put("kept"_atom, 1);
+                       return 0;
+                     }).value();
   EXPECT_EQ(agent.get([](int) { return self(); }), agent.pid());
   agent.update([](int&) { dictionary::put("kept"_atom, 2); });
   EXPECT_EQ(agent.get([](int) { return dictionary::get("kept"_atom); }), Term(2));

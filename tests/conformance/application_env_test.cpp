@@ -40,8 +40,8 @@ BEHAVIOUR_TEST(ApplicationEnv, AP_007_later_sources_win) {
 
 BEHAVIOUR_TEST(ApplicationEnv, AP_007_values_of_toml_are_terms) {
   EXPECT_TRUE(application::load({.name = "a"}));
-  EXPECT_TRUE(load_config("[a]\ni = -7\nf = 1.5\nb = true\ns = \"x\\n\"\nl = [1, [2]]\nd = 2026-11-24\nt = {x = 1}",
-                          "name"));
+  EXPECT_TRUE(
+      load_config("[a]\ni = -7\nf = 1.5\nb = true\ns = \"x\\n\"\nl = [1, [2]]\nd = 2026-11-24\nt = {x = 1}", "name"));
   EXPECT_EQ(get_env<int>("a", "i"), -7);
   EXPECT_EQ(get_env<double>("a", "f"), 1.5);
   EXPECT_EQ(get_env<double>("a", "i"), -7.0);

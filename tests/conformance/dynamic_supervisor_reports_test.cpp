@@ -15,7 +15,8 @@ BEHAVIOUR_TEST(DynamicSupervisorReports, DS_016_starts_are_not_reported_and_fail
   EXPECT_EQ(reported([] {
               const Pid supervisor = pool();
               EXPECT_FALSE(DynamicSupervisor::start_child(supervisor, child(1, Script{{"fail"}})));
-              crash(supervisor, DynamicSupervisor::start_child(supervisor, child(1, Script{{"ok", "fail", "ignore"}})).value());
+              crash(supervisor,
+                    DynamicSupervisor::start_child(supervisor, child(1, Script{{"ok", "fail", "ignore"}})).value());
               while (DynamicSupervisor::count_children(supervisor).specs != 0) yield();
             }),
             "child_terminated :boom, start_error :nope");

@@ -173,7 +173,7 @@ void visit_while_others_write(Type type) {
   const auto [writer, gone] = spawn_monitor([table] {
     for (int i = 0; i < 100; ++i) {
       table.insert(1000 + i, 0);
-      table.remove(2 * i + 1);  // the odd ones go
+      table.remove(2 * i + 1);      // the odd ones go
       table.insert(2 * i + 2, -1);  // the even ones are replaced
     }
   });

@@ -228,9 +228,8 @@ BEHAVIOUR_TEST(Ets, ET_018_the_heir_becomes_owner_and_is_told) {
 }
 
 BEHAVIOUR_TEST(Ets, ET_019_with_a_dead_heir_the_table_is_deleted_and_a_remote_one_is_badarg) {
-  const Pid owner = spawn_owner([heir = dead_pid()] {
-    return Numbers::create({.name = numbers, .heir = ets::Heir{heir}});
-  });
+  const Pid owner =
+      spawn_owner([heir = dead_pid()] { return Numbers::create({.name = numbers, .heir = ets::Heir{heir}}); });
   send(owner, End{});
   await_end(owner);
   EXPECT_FALSE(numbers.info());

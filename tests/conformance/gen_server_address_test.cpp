@@ -132,8 +132,7 @@ BEHAVIOUR_TEST(GenServer, GS_036_the_answer_no_becomes_already_started) {
     return Scripted::ok();
   };
   trap_exit(true);
-  const auto result =
-      Scripted::start_link_as({.name = ServerName(refusing, key)}, self(), Scripted::Script(script));
+  const auto result = Scripted::start_link_as({.name = ServerName(refusing, key)}, self(), Scripted::Script(script));
   EXPECT_EQ(result.reason(), Term(tuple(Atom("already_started"), Term(self()))));
   EXPECT_TRUE(refusing.asked);
   EXPECT_FALSE(alive(refusing.asked));

@@ -77,9 +77,7 @@ class Servant : public GenServer<Servant> {
       case Die::How::raise: throw std::runtime_error("handler failed");
       case Die::How::exit: coppice::exit(boom);
       case Die::How::throw_exit: throw Exit(boom);
-      case Die::How::wait:
-        send(message.told, Born{coppice::self()});
-        sleep_for(infinity);
+      case Die::How::wait: send(message.told, Born{coppice::self()}); sleep_for(infinity);
     }
     return 0;
   }
@@ -273,8 +271,7 @@ BEHAVIOUR_TEST(GenServer, GS_045_a_server_that_does_not_exist_is_noproc) {
   Directory directory;
   const ExitReason noproc = ExitReason::noproc();
   const ServerRef<Servant> dead(dead_server());
-  EXPECT_EQ(exit_of([&] { dead.call(Servant::Get{}); }).reason(),
-            call_failure(noproc, dead.pid(), Atom("get"), 5000));
+  EXPECT_EQ(exit_of([&] { dead.call(Servant::Get{}); }).reason(), call_failure(noproc, dead.pid(), Atom("get"), 5000));
   EXPECT_EQ(exit_of([&] { Servant::name.call(Servant::Get{}, 7ms); }).reason(),
             call_failure(noproc, Atom("call_test_servant"), Atom("get"), 7));
   EXPECT_EQ(exit_of([&] { Via<Servant>(directory, Atom("room")).call(Servant::Get{}, infinity); }).cause(), noproc);
@@ -346,9 +343,7 @@ BEHAVIOUR_TEST(GenServer, GS_047_the_exit_names_the_server_as_the_caller_did) {
   const Term room = tuple(Atom("room"), 47);
   const auto server = Servant::start().value();
   const auto registered = Servant::start_as({.name = ServerName(directory, room)}).value();
-  const auto fail = [](const auto& address) {
-    return exit_of([&] { address.call(Servant::Never{}, 1ms); }).reason();
-  };
+  const auto fail = [](const auto& address) { return exit_of([&] { address.call(Servant::Never{}, 1ms); }).reason(); };
   const ExitReason timeout = ExitReason::timeout();
   EXPECT_EQ(fail(server), call_failure(timeout, server.pid(), Atom("never"), 1));
   EXPECT_EQ(fail(Servant::name), call_failure(timeout, Atom("call_test_servant"), Atom("never"), 1));

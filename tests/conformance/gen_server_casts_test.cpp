@@ -46,9 +46,8 @@ BEHAVIOUR_TEST(GenServer, GS_067_what_handle_cast_may_return) {
   EXPECT_EQ(heard(), "timeout");
   probe.cast(Probe::Do{[](Probe&) { return Probe::noreply().hibernate(); }});
   EXPECT_EQ(probe.call(get_value()), Term(0));
-  probe.cast(Probe::Do{[](Probe&) {
-    return Probe::noreply().then(Probe::Continue{plain([](Probe& p) { p.tell("continued"); })});
-  }});
+  probe.cast(Probe::Do{
+      [](Probe&) { return Probe::noreply().then(Probe::Continue{plain([](Probe& p) { p.tell("continued"); })}); }});
   EXPECT_EQ(heard(), "continued");
   const Reference gone = monitor(probe);
   probe.cast(Probe::Do{[](Probe&) { return Probe::stop("enough"_atom); }});
@@ -71,9 +70,15 @@ namespace {
 
 class Ear : public GenServer<Ear> {
  public:
-  struct Hear { std::function<void()> work; };
-  struct Never { using Reply = int; };
-  struct Custom { int value; };
+  struct Hear {
+    std::function<void()> work;
+  };
+  struct Never {
+    using Reply = int;
+  };
+  struct Custom {
+    int value;
+  };
   using Messages = coppice::Messages<Custom, TimerTimeout<int>>;
 
   explicit Ear(Pid watcher) : watcher_(watcher) { trap_exit(true); }
@@ -133,9 +138,8 @@ BEHAVIOUR_TEST(GenServer, GS_070_a_continuation_runs_before_every_message_also_a
     }});
   }});
   receive<Held>();
-  const auto [asker, asked] = spawn_monitor([probe, me = self()] {
-    send(me, Heard{"state " + inspect(sys::get_state_term(probe))});
-  });
+  const auto [asker, asked] =
+      spawn_monitor([probe, me = self()] { send(me, Heard{"state " + inspect(sys::get_state_term(probe))}); });
   await_queue(probe, 1);
   probe.cast(note("cast"));
   send(probe.pid(), Release{});
@@ -158,9 +162,8 @@ BEHAVIOUR_TEST(GenServer, GS_070_a_continuation_may_stop_the_server) {
 }
 
 BEHAVIOUR_TEST(GenServer, GS_070_init_may_continue_before_the_first_message) {
-  const ProbeRef probe = start_probe({.init = [](Probe&) {
-    return Probe::ok().then(Probe::Continue{plain([](Probe& p) { p.value = 5; })});
-  }});
+  const ProbeRef probe = start_probe(
+      {.init = [](Probe&) { return Probe::ok().then(Probe::Continue{plain([](Probe& p) { p.value = 5; })}); }});
   EXPECT_EQ(probe.call(get_value()), Term(5));
   probe.stop();
 }

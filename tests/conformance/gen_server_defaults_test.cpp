@@ -11,7 +11,9 @@ namespace {
 
 class Other : public GenServer<Other> {
  public:
-  struct Question { using Reply = int; };
+  struct Question {
+    using Reply = int;
+  };
   struct Order {};
   int handle_call(Question) { return 1; }
   void handle_cast(Order) {}

@@ -93,10 +93,10 @@ void check_failed_start(Scripted::Script script, const StartOutcome::Kind kind, 
   const auto result = Scripted::start_link_as({.name = "failing_start"}, self(), Scripted::Script(watched));
   EXPECT_EQ(result.outcome().kind, kind);
   EXPECT_EQ(result.reason(), error);
-  EXPECT_FALSE(process_info(*pid).has_value());                // GS-028
+  EXPECT_FALSE(process_info(*pid).has_value());  // GS-028
   EXPECT_FALSE(whereis("failing_start"));
   EXPECT_FALSE(receive<Terminated>(0ms).has_value());
-  EXPECT_FALSE(receive<ExitMessage>(0ms).has_value());         // GS-027
+  EXPECT_FALSE(receive<ExitMessage>(0ms).has_value());  // GS-027
   EXPECT_EQ(Witness::reason(), exit_reason);
   EXPECT_TRUE(process_info(self())->links.empty());
   EXPECT_EQ(mailbox_length(), 0u);

@@ -14,8 +14,8 @@
 #include "conformance/processes_support.hpp"
 
 // A test about durations: in virtual time only, where work takes none.
-#define BEHAVIOUR_TEST_IN_SIMULATION(suite, name)                                         \
-  static void suite##_##name##_body();                                                    \
+#define BEHAVIOUR_TEST_IN_SIMULATION(suite, name)                                        \
+  static void suite##_##name##_body();                                                   \
   TEST(suite, name##_in_simulation) { behaviour::in_simulation(suite##_##name##_body); } \
   static void suite##_##name##_body()
 
@@ -31,8 +31,8 @@ class Probe : public GenServer<Probe> {
   using Base = GenServer<Probe>;
   using Base::Action;
   using Base::Answer;
-  using Base::Init;
   using Base::ignore;
+  using Base::Init;
   using Base::noreply;
   using Base::ok;
   using Base::reply;
@@ -40,7 +40,9 @@ class Probe : public GenServer<Probe> {
   using Base::stop;
 
   using Work = std::function<Action(Probe&)>;
-  struct Do { Work work; };
+  struct Do {
+    Work work;
+  };
   struct Ask {
     using Reply = Term;
     std::function<Answer<Term>(Probe&)> work;
@@ -49,9 +51,15 @@ class Probe : public GenServer<Probe> {
     using Reply = Term;
     std::function<void(Probe&, From<Term>)> work;
   };
-  struct Inform { Work work; };
-  struct Continue { Work work; };
-  struct Note { std::string text; };
+  struct Inform {
+    Work work;
+  };
+  struct Continue {
+    Work work;
+  };
+  struct Note {
+    std::string text;
+  };
   using Messages = coppice::Messages<Note>;
 
   // What it does beyond reporting. `watcher` hears everything.

@@ -85,11 +85,13 @@ BEHAVIOUR_TEST(GenServer, GS_129_an_explicit_failure_is_returned_when_the_proces
 
 BEHAVIOUR_TEST(GenServer, GS_129_the_process_ends_with_the_reason_of_the_failure) {
   trap_exit(true);
-  const Term value = proc_lib::start([me = self()] {
-    send(me, Started{self()});
-    receive<Release>();
-    proc_lib::init_fail(1, "failed"_atom);
-  }, 1ms);
+  const Term value = proc_lib::start(
+      [me = self()] {
+        send(me, Started{self()});
+        receive<Release>();
+        proc_lib::init_fail(1, "failed"_atom);
+      },
+      1ms);
   EXPECT_EQ(value, tuple("error"_atom, "timeout"_atom));
   const auto [starter, ended] = spawn_monitor([] {
     static_cast<void>(proc_lib::start_link([] { proc_lib::init_fail(1, "failed"_atom); }));
@@ -170,9 +172,9 @@ BEHAVIOUR_TEST(GenServer, GS_133_enter_loop_does_not_call_init_and_never_returns
   const Pid me = self();
   const Term value = proc_lib::start([me] {
     Probe probe({.watcher = me, .init = [](Probe& p) {
-      p.tell("init");
-      return Probe::ok();
-    }});
+                   p.tell("init");
+                   return Probe::ok();
+                 }});
     proc_lib::init_ack(self());
     Probe::enter_loop(probe);
     send(me, Heard{"returned"});
@@ -187,24 +189,26 @@ BEHAVIOUR_TEST(GenServer, GS_133_enter_loop_may_begin_with_a_timeout_or_a_contin
   const Pid me = self();
   const auto start = [me](auto first) {
     return proc_lib::start([me, first] {
-      Probe probe({.watcher = me});
-      proc_lib::init_ack(self());
-      Probe::enter_loop(probe, {}, first());
-    }).as_pid().value();
+             Probe probe({.watcher = me});
+             proc_lib::init_ack(self());
+             Probe::enter_loop(probe, {}, first());
+           })
+        .as_pid()
+        .value();
   };
   const Pid timed = start([] { return Probe::noreply().timeout(1ms); });
   EXPECT_EQ(heard(), "timeout");
-  const Pid continued = start([] {
-    return Probe::noreply().then(Probe::Continue{plain([](Probe& p) { p.tell("continued"); })});
-  });
+  const Pid continued =
+      start([] { return Probe::noreply().then(Probe::Continue{plain([](Probe& p) { p.tell("continued"); })}); });
   EXPECT_EQ(heard(), "continued");
   const Pid sleeping = start([] { return Probe::noreply().hibernate(); });
   EXPECT_EQ(ProbeRef(sleeping).call(get_value()), Term(0));
   for (const Pid& pid : {timed, continued, sleeping}) ProbeRef(pid).stop();
   EXPECT_EQ(proc_lib::start([me] {
-    Probe probe({.watcher = me});
-    Probe::enter_loop(probe, {}, Probe::stop("unwilling"_atom));
-  }), tuple("error"_atom, "unwilling"_atom));
+              Probe probe({.watcher = me});
+              Probe::enter_loop(probe, {}, Probe::stop("unwilling"_atom));
+            }),
+            tuple("error"_atom, "unwilling"_atom));
 }
 
 BEHAVIOUR_TEST(GenServer, GS_133_the_end_of_such_a_server_is_that_of_any_server) {
@@ -225,11 +229,13 @@ BEHAVIOUR_TEST(GenServer, GS_133_the_end_of_such_a_server_is_that_of_any_server)
         {"terminate :left", "destroyed"});
   check([](const ProbeRef& p) { exit(p, ExitReason::kill()); }, ExitReason::killed(), {"destroyed"});
   check([](const ProbeRef& p) { exit(p, ExitReason::shutdown()); }, ExitReason::shutdown(), {"destroyed"});
-  check([](const ProbeRef& p) {
-    p.cast(hold());
-    receive<Held>();
-    exit(p, ExitReason::kill());
-  }, ExitReason::killed(), {"destroyed"});
+  check(
+      [](const ProbeRef& p) {
+        p.cast(hold());
+        receive<Held>();
+        exit(p, ExitReason::kill());
+      },
+      ExitReason::killed(), {"destroyed"});
 }
 
 BEHAVIOUR_TEST(GenServer, GS_133_such_a_server_obeys_the_exit_of_its_parent) {
@@ -313,7 +319,8 @@ BEHAVIOUR_TEST(GenServer, GS_134_a_name_must_be_registered_to_the_process) {
 
 BEHAVIOUR_TEST(GenServer, GS_135_a_process_that_proc_lib_did_not_start_cannot_enter_a_loop) {
   EXPECT_EQ(reason_of([] {
-    Probe probe({});
-    Probe::enter_loop(probe);
-  }), "process_was_not_started_by_proc_lib"_atom);
+              Probe probe({});
+              Probe::enter_loop(probe);
+            }),
+            "process_was_not_started_by_proc_lib"_atom);
 }

@@ -119,7 +119,7 @@ BEHAVIOUR_TEST(GenServer, GS_002_a_start_gives_ok_ignore_or_an_error) {
 BEHAVIOUR_TEST(GenServer, GS_003_the_caller_is_the_parent_of_a_linked_server) {
   const auto server = Trapping::start_link(self()).value();
   EXPECT_EQ(sys::get_status(server.pid()).parent, self());
-  unlink(server);  // it stays the parent
+  unlink(server);      // it stays the parent
   exit(server, boom);  // an exit message from the parent ends it without going to handle_info
   EXPECT_EQ(receive<Terminated>().reason, boom);
   await_end(server);
@@ -153,9 +153,10 @@ BEHAVIOUR_TEST(GenServer, GS_004_a_start_with_monitor_that_fails_leaves_no_down)
   EXPECT_EQ(start([]() -> Scripted::Init { throw Exit(boom); }).reason(), boom);
   EXPECT_TRUE(start([] { return Scripted::ignore(); }).is_ignore());
   EXPECT_EQ(Scripted::start_monitor_as({.timeout = 1ms}, self(), Scripted::Script([]() -> Scripted::Init {
-              sleep_for(infinity);
-              return Scripted::ok();
-            })).reason(),
+                                         sleep_for(infinity);
+                                         return Scripted::ok();
+                                       }))
+                .reason(),
             ExitReason::timeout());
   EXPECT_TRUE(process_info(self())->monitors.empty());
   EXPECT_EQ(mailbox_length(), 0u);

@@ -27,15 +27,26 @@ constexpr Name<Probe> named{"gs_sys_probe"};
 // A plain aggregate as a state, with replies that convert and others that do not.
 class Ledger : public GenServer<Ledger> {
  public:
-  struct Add { using Reply = int; int amount; };
+  struct Add {
+    using Reply = int;
+    int amount;
+  };
   struct Opaque {
     explicit Opaque(int v) : value(v) {}
     int value;
   };
-  struct GetOpaque { using Reply = Opaque; };
-  struct AddLater { using Reply = int; };
-  struct AddCast { int amount; };
-  struct StopWith { using Reply = int; };
+  struct GetOpaque {
+    using Reply = Opaque;
+  };
+  struct AddLater {
+    using Reply = int;
+  };
+  struct AddCast {
+    int amount;
+  };
+  struct StopWith {
+    using Reply = int;
+  };
   int handle_call(Add m) { return sum += m.amount; }
   Opaque handle_call(GetOpaque) { return Opaque(1); }
   void handle_call(AddLater, From<int> from) { from.reply(sum); }
@@ -233,8 +244,8 @@ BEHAVIOUR_TEST(GenServer, GS_119_statistics_count_messages_since_they_were_switc
   EXPECT_FALSE(sys::get_statistics(probe).has_value());
   const auto before = system_time();
   sys::statistics(probe, true);
-  probe.call(answer(1));   // in and out
-  probe.cast(set(1));      // in
+  probe.call(answer(1));                                                           // in and out
+  probe.cast(set(1));                                                              // in
   probe.call(Probe::Defer{[](Probe&, From<Term> from) { from.reply(Term(1)); }});  // in; a deferred reply is no event
   const std::optional<sys::Statistics> counts = sys::get_statistics(probe);
   ASSERT_TRUE(counts.has_value());
@@ -403,7 +414,9 @@ struct Shy : GenServer<Shy> {
     if (fail) throw std::logic_error("no status");
     return "hidden"_atom;
   }
-  struct GetSecret { using Reply = int; };
+  struct GetSecret {
+    using Reply = int;
+  };
   int handle_call(GetSecret) { return secret; }
   explicit Shy(bool f) : fail(f) {}
   bool fail;
@@ -438,8 +451,8 @@ BEHAVIOUR_TEST(GenServer, GS_126_format_status_does_not_alter_the_state) {
 
 BEHAVIOUR_TEST(GenServer, GS_010_debugging_may_be_switched_on_at_the_start) {
   const auto started = Probe::start_as({.statistics = true, .log = 2}, Probe::Plan{.init = [](Probe&) {
-    return Probe::ok().then(Probe::Continue{plain([](Probe&) {})});
-  }});
+                                         return Probe::ok().then(Probe::Continue{plain([](Probe&) {})});
+                                       }});
   const ProbeRef probe = started.value();
   probe.call(answer(1));
   probe.call(answer(2));

@@ -55,9 +55,8 @@ BEHAVIOUR_TEST_IN_SIMULATION(GenServer, GS_080_a_timeout_fires_once) {
 }
 
 BEHAVIOUR_TEST(GenServer, GS_080_a_timeout_that_is_returned_again_fires_again) {
-  const ProbeRef probe = start_probe({.timeout = [](Probe& p) {
-    return ++p.value < 3 ? Probe::noreply().timeout(1ms) : Probe::stop("three"_atom);
-  }});
+  const ProbeRef probe = start_probe(
+      {.timeout = [](Probe& p) { return ++p.value < 3 ? Probe::noreply().timeout(1ms) : Probe::stop("three"_atom); }});
   const Reference gone = monitor(probe);
   probe.cast(ask_timeout(1ms));
   EXPECT_EQ(await_reason(gone), "three"_atom);

@@ -15,11 +15,19 @@ namespace {
 class Counter : public GenServer<Counter> {
  public:
   struct Boom {};
-  struct BoomCall { using Reply = int; };
-  struct Stop { Term reason; };
-  struct Leave { Term reason; };
+  struct BoomCall {
+    using Reply = int;
+  };
+  struct Stop {
+    Term reason;
+  };
+  struct Leave {
+    Term reason;
+  };
   struct Unknown {};
-  struct Note { Term text; };
+  struct Note {
+    Term text;
+  };
   using Messages = coppice::Messages<Note>;
 
   explicit Counter(int value = 0) : value_(value) {}
@@ -39,7 +47,10 @@ class Counter : public GenServer<Counter> {
 
 class Picky : public GenServer<Picky> {
  public:
-  struct Plan { Term init_reason; Term terminate_reason; };
+  struct Plan {
+    Term init_reason;
+    Term terminate_reason;
+  };
   explicit Picky(Plan plan) : plan_(std::move(plan)) {
     if (plan_.init_reason == Term("throw"_atom)) throw std::logic_error("in init");
   }
@@ -51,7 +62,9 @@ class Picky : public GenServer<Picky> {
     if (!plan_.init_reason.is_nil()) return stop(ExitReason(plan_.init_reason));
     return ok();
   }
-  struct Stop { Term reason; };
+  struct Stop {
+    Term reason;
+  };
   Action handle_cast(Stop m) { return stop(ExitReason(m.reason)); }
   void terminate(const ExitReason&) {
     if (plan_.terminate_reason.is_nil()) return;

@@ -269,7 +269,8 @@ TEST(Logger, LR_009_a_report_carries_a_label_and_a_formatting_function) {
   const auto layout_of = [](const logger::Report& report, const InspectOptions&) {
     return "free: " + inspect(*logger::find(report.fields, "free"_atom)) + " MB";
   };
-  logger::report(Level::warning, {.label = tuple("disk"_atom, "low"_atom), .fields = {{"free"_atom, 12}}, .format = layout_of});
+  logger::report(Level::warning,
+                 {.label = tuple("disk"_atom, "low"_atom), .fields = {{"free"_atom, 12}}, .format = layout_of});
   logger::report(Level::warning, {.label = "bare"_atom, .fields = {{"x"_atom, "y"}}});
   const auto events = capture.events();
   ASSERT_EQ(events.size(), 2u);
@@ -336,8 +337,7 @@ TEST(Logger, LR_010_beyond_ten_waiting_events_the_caller_waits_for_its_event_to_
 
 TEST(Logger, LR_010_beyond_200_it_drops_beyond_1000_it_flushes_and_the_losses_are_told) {
   const auto gate = std::make_shared<Gate>();
-  logger::WritingHandler handler(std::make_unique<GatedOutput>(gate), {},
-                                 {.sync_wait_max = 0ms, .burst_limit = false});
+  logger::WritingHandler handler(std::make_unique<GatedOutput>(gate), {}, {.sync_wait_max = 0ms, .burst_limit = false});
   handler.log(event_of(Level::info, "the first"));
   gate->await_entered(1);  // the writer holds it, and stands still
   for (int i = 1; i < 200; ++i) handler.log(event_of(Level::info, "old " + std::to_string(i)));

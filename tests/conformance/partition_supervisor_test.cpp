@@ -134,7 +134,8 @@ BEHAVIOUR_TEST(PartitionSupervisor, PS_013_nobody_can_be_registered_under_a_key)
 }
 
 BEHAVIOUR_TEST(PartitionSupervisor, PS_014_a_partition_that_is_ignored_is_not_found) {
-  static_cast<void>(PartitionSupervisor::start_link({.name = "Shelves", .child_spec = child(1, Script{{"ignore"}}), .partitions = 1}));
+  static_cast<void>(PartitionSupervisor::start_link(
+      {.name = "Shelves", .child_spec = child(1, Script{{"ignore"}}), .partitions = 1}));
   EXPECT_FALSE(PartitionSupervisor::via<Shelf>("Shelves", 1).pid());
 }
 
@@ -160,7 +161,8 @@ BEHAVIOUR_TEST(PartitionSupervisor, PS_017_and_PS_018_and_PS_021_it_shrinks_and_
 }
 
 BEHAVIOUR_TEST(PartitionSupervisor, PS_018_a_partition_that_does_not_start_again_is_an_error) {
-  static_cast<void>(PartitionSupervisor::start_link({.name = "Shelves", .child_spec = child(1, Script{{"ok", "fail"}}), .partitions = 1}));
+  static_cast<void>(PartitionSupervisor::start_link(
+      {.name = "Shelves", .child_spec = child(1, Script{{"ok", "fail"}}), .partitions = 1}));
   PartitionSupervisor::resize("Shelves", 0);
   EXPECT_THROW(PartitionSupervisor::resize("Shelves", 1), Exit);
   EXPECT_EQ(PartitionSupervisor::partitions("Shelves"), 0u);

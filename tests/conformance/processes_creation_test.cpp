@@ -109,9 +109,10 @@ BEHAVIOUR_TEST(Processes, PR_003_the_death_of_a_child_in_its_first_instruction_r
   EXPECT_EQ(exit_message.reason, boom);
   // And a parent that does not trap dies of it.
   EXPECT_EQ(reason_of([] {
-    spawn_link([] { throw Exit(boom); });
-    sleep_for(infinity);
-  }), boom);
+              spawn_link([] { throw Exit(boom); });
+              sleep_for(infinity);
+            }),
+            boom);
 }
 
 BEHAVIOUR_TEST(Processes, PR_004_spawn_monitor_monitors_before_the_child_runs) {
@@ -156,9 +157,9 @@ BEHAVIOUR_TEST(Processes, PR_007_a_function_that_returns_ends_its_process_with_n
 }
 
 BEHAVIOUR_TEST(Processes, PR_008_an_uncaught_exit_gives_exactly_its_reason) {
-  const ExitReason reasons[] = {ExitReason::normal(), ExitReason::shutdown(), ExitReason::shutdown(Term(3)),
-                                ExitReason::kill(),   ExitReason(boom),       ExitReason(Term(17)),
-                                ExitReason(tuple(boom, 1, "text"))};
+  const ExitReason reasons[] = {
+      ExitReason::normal(), ExitReason::shutdown(), ExitReason::shutdown(Term(3)),     ExitReason::kill(),
+      ExitReason(boom),     ExitReason(Term(17)),   ExitReason(tuple(boom, 1, "text"))};
   for (const ExitReason& reason : reasons) {
     EXPECT_EQ(reason_of([reason] { throw Exit(reason); }), reason);
     EXPECT_EQ(reason_of([reason] { coppice::exit(reason); }), reason);

@@ -41,7 +41,7 @@ std::vector<Row> table() {
       {ExitReason::kill(), false, Outcome::ends, ExitReason::killed(), Outcome::ends},
       {ExitReason::kill(), true, Outcome::ends, ExitReason::kill(), Outcome::message},
   };
-  const ExitReason others[] = {ExitReason::killed(),   ExitReason::noproc(),            ExitReason::noconnection(),
+  const ExitReason others[] = {ExitReason::killed(),   ExitReason::noproc(),          ExitReason::noconnection(),
                                ExitReason::shutdown(), ExitReason::shutdown(Term(1)), ExitReason(tuple(boom, 2))};
   for (const ExitReason& reason : others) {
     for (const bool by_link : {true, false}) rows.push_back({reason, by_link, Outcome::ends, reason, Outcome::message});
@@ -57,8 +57,7 @@ void check(const Row& row, bool trapping) {
     trap_exit(trapping);
     send(me, Ready{});
     for (;;) {
-      receive([me](const ExitMessage& message) { send(me, Got{message}); },
-              [me](const Probe&) { send(me, Probe{}); });
+      receive([me](const ExitMessage& message) { send(me, Got{message}); }, [me](const Probe&) { send(me, Probe{}); });
     }
   });
   receive<Ready>();
@@ -113,35 +112,39 @@ BEHAVIOUR_TEST(Processes, PR_048_a_process_that_was_killed_shows_killed_which_it
 BEHAVIOUR_TEST(Processes, PR_049_a_normal_exit_signal_to_oneself_ends_the_caller) {
   const auto passed = std::make_shared<std::atomic<bool>>(false);
   EXPECT_EQ(reason_of([passed] {
-    exit(self(), ExitReason::normal());
-    *passed = true;
-    throw Exit(boom);
-  }), ExitReason::normal());
+              exit(self(), ExitReason::normal());
+              *passed = true;
+              throw Exit(boom);
+            }),
+            ExitReason::normal());
   EXPECT_FALSE(passed->load());
   EXPECT_EQ(reason_of([] {
-    trap_exit(true);
-    exit(self(), ExitReason::normal());
-    const auto message = receive<ExitMessage>();
-    throw Exit(message.pid == self() && message.reason.is_normal() ? ExitReason(boom) : message.reason);
-  }), boom);
+              trap_exit(true);
+              exit(self(), ExitReason::normal());
+              const auto message = receive<ExitMessage>();
+              throw Exit(message.pid == self() && message.reason.is_normal() ? ExitReason(boom) : message.reason);
+            }),
+            boom);
 }
 
 BEHAVIOUR_TEST(Processes, PR_050_an_exit_signal_to_oneself_acts_before_the_next_statement) {
   const auto passed = std::make_shared<std::atomic<bool>>(false);
   EXPECT_EQ(reason_of([passed] {
-    exit(self(), boom);
-    *passed = true;
-  }), boom);
+              exit(self(), boom);
+              *passed = true;
+            }),
+            boom);
   EXPECT_FALSE(passed->load());
 }
 
 BEHAVIOUR_TEST(Processes, PR_051_killing_oneself_works_even_when_trapping) {
   const auto passed = std::make_shared<std::atomic<bool>>(false);
   EXPECT_EQ(reason_of([passed] {
-    trap_exit(true);
-    exit(self(), ExitReason::kill());
-    *passed = true;
-  }), ExitReason::killed());
+              trap_exit(true);
+              exit(self(), ExitReason::kill());
+              *passed = true;
+            }),
+            ExitReason::killed());
   EXPECT_FALSE(passed->load());
 }
 
@@ -208,7 +211,7 @@ BEHAVIOUR_TEST(Processes, PR_055_switching_trapping_off_leaves_queued_exit_messa
     trap_exit(false);
     const auto message = receive<ExitMessage>(0s);
     throw Exit(message && message->pid == child && message->reason == boom ? ExitReason(Atom("kept"))
-                                                                          : ExitReason(Atom("lost")));
+                                                                           : ExitReason(Atom("lost")));
   });
   EXPECT_EQ(reason, Atom("kept"));
 }
@@ -223,15 +226,16 @@ BEHAVIOUR_TEST(Processes, PR_056_an_exit_message_is_an_ordinary_message) {
 
 BEHAVIOUR_TEST(Processes, PR_057_a_thrown_exit_can_be_caught) {
   EXPECT_EQ(reason_of([] {
-    try {
-      throw Exit(boom);
-    } catch (const Exit& exit) {
-      if (exit.reason() != boom) throw;
-    }
-    sleep_for(1ms);  // the process lives on, whole
-    send(self(), Go{});
-    receive<Go>();
-  }), ExitReason::normal());
+              try {
+                throw Exit(boom);
+              } catch (const Exit& exit) {
+                if (exit.reason() != boom) throw;
+              }
+              sleep_for(1ms);  // the process lives on, whole
+              send(self(), Go{});
+              receive<Go>();
+            }),
+            ExitReason::normal());
 }
 
 BEHAVIOUR_TEST(Processes, PR_057_a_sent_exit_signal_cannot_be_caught) {
@@ -255,17 +259,18 @@ BEHAVIOUR_TEST(Processes, PR_057_the_exit_of_oneself_by_function_cannot_be_caugh
   const auto caught = std::make_shared<std::atomic<bool>>(false);
   const auto waited = std::make_shared<std::atomic<bool>>(false);
   EXPECT_EQ(reason_of([caught, waited] {
-    try {
-      coppice::exit(boom);
-    } catch (const Exit&) {
-      *caught = true;
-    } catch (const std::exception&) {
-      *caught = true;
-    } catch (...) {  // may look on
-    }
-    sleep_for(1ms);
-    *waited = true;
-  }), boom);
+              try {
+                coppice::exit(boom);
+              } catch (const Exit&) {
+                *caught = true;
+              } catch (const std::exception&) {
+                *caught = true;
+              } catch (...) {  // may look on
+              }
+              sleep_for(1ms);
+              *waited = true;
+            }),
+            boom);
   EXPECT_FALSE(caught->load());
   EXPECT_FALSE(waited->load());
 }

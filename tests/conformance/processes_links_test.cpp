@@ -75,9 +75,10 @@ BEHAVIOUR_TEST(Processes, PR_039_linking_to_oneself_does_nothing) {
   EXPECT_TRUE(unlink(self()));
   EXPECT_EQ(exit_messages_now(), 0);
   EXPECT_EQ(reason_of([] {
-    link(self());
-    throw Exit(boom);
-  }), boom);
+              link(self());
+              throw Exit(boom);
+            }),
+            boom);
 }
 
 BEHAVIOUR_TEST(Processes, PR_040_linking_to_a_dead_pid_without_trapping_fails_with_noproc) {
@@ -127,13 +128,14 @@ BEHAVIOUR_TEST(Processes, PR_041_linking_to_a_remote_pid_never_fails_at_once) {
   EXPECT_EQ(message.reason, ExitReason::noconnection());
   // It kills a caller that does not trap, and cannot be caught there.
   EXPECT_EQ(reason_of([] {
-    try {
-      link(remote_pid());
-      sleep_for(infinity);
-    } catch (const Exit&) {
-      throw Exit(boom);
-    }
-  }), ExitReason::noconnection());
+              try {
+                link(remote_pid());
+                sleep_for(infinity);
+              } catch (const Exit&) {
+                throw Exit(boom);
+              }
+            }),
+            ExitReason::noconnection());
 }
 
 BEHAVIOUR_TEST(Processes, PR_042_each_linked_process_gets_one_exit_signal_and_the_link_is_gone) {
@@ -160,8 +162,8 @@ BEHAVIOUR_TEST(Processes, PR_042_each_linked_process_gets_one_exit_signal_and_th
   for (int i = 0; i < 3; ++i) receive<Linked>();
   send(centre, Go{});
   for (const Pid& watcher : watchers) {
-    const Heard heard = receive(when([watcher](const Heard& h) { return h.watcher == watcher; },
-                                     [](const Heard& h) { return h; }));
+    const Heard heard =
+        receive(when([watcher](const Heard& h) { return h.watcher == watcher; }, [](const Heard& h) { return h; }));
     EXPECT_EQ(heard.from, centre);
     EXPECT_EQ(heard.reason, boom);
     EXPECT_EQ(heard.links, 0u);

@@ -188,7 +188,7 @@ BEHAVIOUR_TEST(Monitors, PR_072_no_down_arrives_after_demonitor) {
   const Reference reference = monitor(target);
   demonitor(reference);
   while (receive<Down>(0ms)) {
-  }  // one that was queued before may stay
+  }                                         // one that was queued before may stay
   const Reference other = monitor(target);  // hears of the end: the first one would have, too
   EXPECT_EQ(receive<Down>().reference, other);
   EXPECT_FALSE(receive<Down>(5ms).has_value());

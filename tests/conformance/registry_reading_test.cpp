@@ -44,9 +44,8 @@ BEHAVIOUR_TEST(Registry, RG_029_count_counts_duplicates) {
 BEHAVIOUR_TEST(Registry, RG_030_select_goes_over_all_partitions) {
   const Running registry({.name = users, .partitions = 4});
   for (const char* key : {"a", "b", "c", "d"}) users.register_key(key, key[0] - 'a');
-  const auto chosen = users.select([](const std::string&, const Pid& pid, int value) {
-    return pid == self() && value % 2 == 1;
-  });
+  const auto chosen =
+      users.select([](const std::string&, const Pid& pid, int value) { return pid == self() && value % 2 == 1; });
   std::vector<std::string> keys;
   for (const auto& selected : chosen) keys.push_back(selected.key);
   std::sort(keys.begin(), keys.end());

@@ -22,7 +22,9 @@ inline constexpr Users::Name topics{"Topics"};
 
 class Held : public GenServer<Held> {
  public:
-  struct Get { using Reply = int; };
+  struct Get {
+    using Reply = int;
+  };
   struct Poke {};
   explicit Held(int value = 0) : value_(value) {}
   int handle_call(Get) const { return value_; }

@@ -102,10 +102,11 @@ BEHAVIOUR_TEST(StateMachine, SM_004_init_may_ignore_stop_or_give_an_error) {
 BEHAVIOUR_TEST(StateMachine, SM_005_start_returns_before_the_first_enter_call_and_the_actions_of_init) {
   const auto machine = start_machine<Entering>(
       {.init = [](Entering&) { return Entering::ok(St::a).next_event(plain_event<Entering>("inserted")); },
-       .enter = [](Entering&, St, St) {
-         receive<Release>();  // start has returned, or nobody could send this
-         return Entering::entered();
-       }});
+       .enter =
+           [](Entering&, St, St) {
+             receive<Release>();  // start has returned, or nobody could send this
+             return Entering::entered();
+           }});
   send(machine.pid(), Release{});
   EXPECT_EQ(machine.call(Entering::Get{}), "a");
   EXPECT_EQ(ended(machine), (Texts{"enter a from a", "internal inserted a"}));
@@ -141,7 +142,8 @@ BEHAVIOUR_TEST(StateMachine, SM_009_SM_042_each_type_of_event_has_its_handler) {
     return M::keep_state()
         .next_event(plain_event<M>("six"))
         .state_timeout(1ms, plain_event<M>("seven"))
-        .named_timeout("n"_atom, 2ms, does<M>("eight", [] { return M::keep_state().timeout(1ms, plain_event<M>("nine")); }));
+        .named_timeout("n"_atom, 2ms,
+                       does<M>("eight", [] { return M::keep_state().timeout(1ms, plain_event<M>("nine")); }));
   }));
   Texts all;
   while (all.size() < 9) all.push_back(heard());
@@ -150,7 +152,8 @@ BEHAVIOUR_TEST(StateMachine, SM_009_SM_042_each_type_of_event_has_its_handler) {
   machine.stop();
 }
 
-BEHAVIOUR_TEST(StateMachine, SM_011_SM_026_SM_032_inserted_events_come_before_replayed_ones_and_those_before_the_mailbox) {
+BEHAVIOUR_TEST(StateMachine,
+               SM_011_SM_026_SM_032_inserted_events_come_before_replayed_ones_and_those_before_the_mailbox) {
   const auto machine = start_machine<M>();
   machine.cast(postpones<M>("put aside 1"));
   machine.cast(postpones<M>("put aside 2"));
@@ -163,9 +166,9 @@ BEHAVIOUR_TEST(StateMachine, SM_011_SM_026_SM_032_inserted_events_come_before_re
   machine.cast(plain_event<M>("new"));
   send(machine.pid(), Release{});
   EXPECT_EQ(machine.call(M::Get{}), "b");
-  EXPECT_EQ(ended(machine), (Texts{"cast put aside 1 a", "cast put aside 2 a", "cast switch a", "internal x b",
-                                   "internal x1 b", "internal y b", "cast put aside 1 b", "cast put aside 2 b",
-                                   "cast new b"}));
+  EXPECT_EQ(ended(machine),
+            (Texts{"cast put aside 1 a", "cast put aside 2 a", "cast switch a", "internal x b", "internal x1 b",
+                   "internal y b", "cast put aside 1 b", "cast put aside 2 b", "cast new b"}));
 }
 
 TEST(StateMachine, SM_012_an_internal_event_cannot_come_from_outside) {
@@ -178,10 +181,13 @@ BEHAVIOUR_TEST(StateMachine, SM_013_the_parents_exit_ends_a_trapping_machine_and
   trap_exit(true);
   const Pid me = self();
   const auto parent = spawn_monitor([me] {
-    const auto machine = M::start_link(M::Plan{.watcher = me, .init = [](M&) {
-      trap_exit(true);
-      return M::ok(St::a);
-    }}).value();
+    const auto machine = M::start_link(M::Plan{.watcher = me,
+                                               .init =
+                                                   [](M&) {
+                                                     trap_exit(true);
+                                                     return M::ok(St::a);
+                                                   }})
+                             .value();
     send(me, Held{machine.pid()});
     receive<Release>();
     exit("parent"_atom);
@@ -207,7 +213,8 @@ BEHAVIOUR_TEST(StateMachine, SM_014_sys_reads_and_replaces_state_and_data) {
 
 BEHAVIOUR_TEST(StateMachine, SM_015_SM_034_next_state_to_the_same_state_changes_nothing) {
   const auto machine = start_machine<Entering>();
-  machine.cast(does<Entering>("timed", [] { return Entering::keep_state().state_timeout(5ms, plain_event<Entering>("late")); }));
+  machine.cast(
+      does<Entering>("timed", [] { return Entering::keep_state().state_timeout(5ms, plain_event<Entering>("late")); }));
   machine.cast(postpones<Entering>("waits"));
   machine.cast(goes_to<Entering>("same", St::a));
   EXPECT_EQ(machine.call(Entering::Get{}), "a");
@@ -219,7 +226,8 @@ BEHAVIOUR_TEST(StateMachine, SM_015_SM_034_next_state_to_the_same_state_changes_
 
 BEHAVIOUR_TEST(StateMachine, SM_016_SM_017_SM_018_repeat_state_only_enters_again) {
   const auto machine = start_machine<Entering>();
-  machine.cast(does<Entering>("timed", [] { return Entering::keep_state().state_timeout(5ms, plain_event<Entering>("late")); }));
+  machine.cast(
+      does<Entering>("timed", [] { return Entering::keep_state().state_timeout(5ms, plain_event<Entering>("late")); }));
   machine.cast(postpones<Entering>("waits"));
   machine.cast(does<Entering>("keep", [] { return Entering::keep_state(); }));
   machine.cast(does<Entering>("repeat", [] { return Entering::repeat_state(); }));
@@ -320,7 +328,8 @@ TEST(StateMachine, SM_030_SM_053_an_enter_call_can_neither_postpone_nor_insert_n
 BEHAVIOUR_TEST(StateMachine, SM_031_SM_033_the_enter_call_comes_before_inserted_and_replayed_events) {
   const auto machine = start_machine<Entering>();
   machine.cast(postpones<Entering>("waits"));
-  machine.cast(does<Entering>("switch", [] { return Entering::next_state(St::b).next_event(plain_event<Entering>("in")); }));
+  machine.cast(
+      does<Entering>("switch", [] { return Entering::next_state(St::b).next_event(plain_event<Entering>("in")); }));
   EXPECT_EQ(machine.call(Entering::Get{}), "b");
   EXPECT_EQ(ended(machine), (Texts{"enter a from a", "cast waits a", "cast switch a", "enter b from a", "internal in b",
                                    "cast waits b"}));
@@ -331,13 +340,14 @@ BEHAVIOUR_TEST(StateMachine, SM_036_a_postponed_call_is_answered_when_it_is_hand
   const auto machine = start_machine<M>();
   const auto caller = spawn_monitor([machine, me] {
     const std::string answer = machine.call(M::Ask{"ask", [](M& m, From<std::string>& from) {
-      if (m.state() == St::a) return M::keep_state().postpone();
-      return M::keep_state().reply(from, "in " + name_of(m.state()));
-    }});
+                                                     if (m.state() == St::a) return M::keep_state().postpone();
+                                                     return M::keep_state().reply(from, "in " + name_of(m.state()));
+                                                   }});
     send(me, Heard{answer});
   });
   EXPECT_EQ(heard(), "call ask a");
-  EXPECT_EQ(machine.try_call(M::Ask{"never", [](M&, From<std::string>&) { return M::keep_state().postpone(); }}, 5ms).reason(),
+  EXPECT_EQ(machine.try_call(M::Ask{"never", [](M&, From<std::string>&) { return M::keep_state().postpone(); }}, 5ms)
+                .reason(),
             ExitReason::timeout());
   EXPECT_EQ(heard(), "call never a");
   machine.cast(goes_to<M>("b", St::b));

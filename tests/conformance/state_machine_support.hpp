@@ -21,9 +21,6 @@ template <bool Enters>
 class MachineOf : public StateMachine<MachineOf<Enters>, St> {
  public:
   using Base = StateMachine<MachineOf<Enters>, St>;
-  using typename Base::Entered;
-  using typename Base::Init;
-  using typename Base::Transition;
   using Base::enter_again;
   using Base::entered;
   using Base::ignore;
@@ -33,6 +30,9 @@ class MachineOf : public StateMachine<MachineOf<Enters>, St> {
   using Base::repeat_state;
   using Base::stop;
   using Base::stop_entering;
+  using typename Base::Entered;
+  using typename Base::Init;
+  using typename Base::Transition;
 
   using Work = std::function<Transition(MachineOf&)>;
   struct Do {
@@ -72,7 +72,9 @@ class MachineOf : public StateMachine<MachineOf<Enters>, St> {
   Transition handle_internal(St now, const Do& event) { return run("internal", now, event); }
   Transition handle_info(St now, const Do& event) { return run("info", now, event); }
   void handle_info(St now, const Note& note) { tell("info " + note.text + " " + name_of(now)); }
-  void handle_info(St now, const ExitMessage& message) { tell("exit " + to_string(message.reason) + " " + name_of(now)); }
+  void handle_info(St now, const ExitMessage& message) {
+    tell("exit " + to_string(message.reason) + " " + name_of(now));
+  }
   Transition handle_call(St now, const Ask& event, From<std::string>& from) {
     tell("call " + event.name + " " + name_of(now));
     return event.work(*this, from);

@@ -86,9 +86,8 @@ BEHAVIOUR_TEST(StateMachine, SM_043_a_replaced_timeout_never_delivers_even_if_it
 
 BEHAVIOUR_TEST(StateMachine, SM_044_infinity_or_cancel_cancels_and_is_harmless_without_one) {
   const auto machine = start_machine<M>();
-  machine.cast(does<M>("none", [] {
-    return M::keep_state().cancel_state_timeout().cancel_timeout().cancel_named_timeout("n"_atom);
-  }));
+  machine.cast(does<M>(
+      "none", [] { return M::keep_state().cancel_state_timeout().cancel_timeout().cancel_named_timeout("n"_atom); }));
   machine.cast(timed("arm", 2ms));
   machine.cast(does<M>("infinity", [] { return M::keep_state().state_timeout(infinity, plain_event<M>("never")); }));
   machine.cast(does<M>("named", [] { return M::keep_state().named_timeout("n"_atom, 2ms, plain_event<M>("never")); }));
@@ -104,7 +103,8 @@ BEHAVIOUR_TEST(StateMachine, SM_045_an_update_changes_the_content_only_and_witho
   EXPECT_EQ(heard(), "cast arm a");
   EXPECT_EQ(heard(), "cast update a");
   EXPECT_EQ(heard(), "state_timeout new a");
-  machine.cast(does<M>("update", [] { return M::keep_state().update_named_timeout("n"_atom, plain_event<M>("at once")); }));
+  machine.cast(
+      does<M>("update", [] { return M::keep_state().update_named_timeout("n"_atom, plain_event<M>("at once")); }));
   EXPECT_EQ(heard(), "cast update a");
   EXPECT_EQ(heard(), "named_timeout at once a");
   machine.stop();
@@ -135,14 +135,15 @@ BEHAVIOUR_TEST(StateMachine, SM_047_zero_timeouts_keep_their_order_and_an_event_
   }));
   machine.cast(does<M>("alone", [] { return M::keep_state().timeout(0s, plain_event<M>("kept")); }));
   EXPECT_EQ(machine.call(M::Get{}), "a");
-  EXPECT_EQ(ended(machine), (Texts{"cast order a", "named_timeout one a", "state_timeout two a", "cast alone a",
-                                   "timeout kept a"}));
+  EXPECT_EQ(ended(machine),
+            (Texts{"cast order a", "named_timeout one a", "state_timeout two a", "cast alone a", "timeout kept a"}));
 }
 
 BEHAVIOUR_TEST(StateMachine, SM_048_a_timeout_may_be_a_point_in_time) {
   const auto machine = start_machine<M>();
   const auto at = monotonic_time() + 3ms;
-  machine.cast(does<M>("arm", [at] { return M::keep_state().state_timeout(at, plain_event<M>("late"), {.absolute = true}); }));
+  machine.cast(
+      does<M>("arm", [at] { return M::keep_state().state_timeout(at, plain_event<M>("late"), {.absolute = true}); }));
   EXPECT_EQ(heard(), "cast arm a");
   EXPECT_EQ(heard(), "state_timeout late a");
   EXPECT_GE(monotonic_time(), at);
@@ -188,9 +189,8 @@ BEHAVIOUR_TEST(StateMachine, SM_052_SM_054_an_enter_call_may_set_timeouts) {
 }
 
 BEHAVIOUR_TEST(StateMachine, SM_052_an_enter_call_may_stop_the_machine) {
-  const auto machine = start_machine<E>({.enter = [](E&, St now, St) {
-    return now == St::b ? E::stop_entering("closed"_atom) : E::entered();
-  }});
+  const auto machine = start_machine<E>(
+      {.enter = [](E&, St now, St) { return now == St::b ? E::stop_entering("closed"_atom) : E::entered(); }});
   const Reference gone = monitor(machine.pid());
   machine.cast(goes_to<E>("b", St::b));
   EXPECT_EQ(await_reason(gone), ExitReason("closed"_atom));
@@ -199,9 +199,8 @@ BEHAVIOUR_TEST(StateMachine, SM_052_an_enter_call_may_stop_the_machine) {
 
 BEHAVIOUR_TEST(StateMachine, SM_055_an_enter_call_may_ask_for_another) {
   auto left = std::make_shared<int>(2);
-  const auto machine = start_machine<E>({.enter = [left](E&, St, St) {
-    return --*left >= 0 ? E::enter_again() : E::entered();
-  }});
+  const auto machine =
+      start_machine<E>({.enter = [left](E&, St, St) { return --*left >= 0 ? E::enter_again() : E::entered(); }});
   EXPECT_EQ(machine.call(E::Get{}), "a");
   EXPECT_EQ(ended(machine), (Texts{"enter a from a", "enter a from a", "enter a from a"}));
 }

@@ -21,14 +21,16 @@ BEHAVIOUR_TEST(SupervisorChildren, SV_073_a_child_is_added_at_the_end) {
 
 BEHAVIOUR_TEST(SupervisorChildren, SV_074_an_id_is_there_once) {
   const Pid supervisor = start({idle(1)});
-  EXPECT_EQ(Supervisor::start_child(supervisor, idle(1)).reason(), tuple("already_started"_atom, pid_of(supervisor, 1)));
+  EXPECT_EQ(Supervisor::start_child(supervisor, idle(1)).reason(),
+            tuple("already_started"_atom, pid_of(supervisor, 1)));
   EXPECT_TRUE(Supervisor::terminate_child(supervisor, 1));
   EXPECT_EQ(Supervisor::start_child(supervisor, idle(1)).reason(), "already_present"_atom);
 }
 
 BEHAVIOUR_TEST(SupervisorChildren, SV_075_ignore_is_ok_without_a_pid) {
   const Pid supervisor = start({});
-  EXPECT_EQ(Supervisor::start_child(supervisor, child(1, Script{{"ignore"}})).to_term(), tuple("ok"_atom, "undefined"_atom));
+  EXPECT_EQ(Supervisor::start_child(supervisor, child(1, Script{{"ignore"}})).to_term(),
+            tuple("ok"_atom, "undefined"_atom));
   EXPECT_FALSE(Supervisor::start_child(supervisor, child(2, Script{{"ignore"}}).restart(Restart::temporary)).value());
   EXPECT_EQ(status_of(supervisor, 1), "undefined");
   EXPECT_EQ(status_of(supervisor, 2), "none");
@@ -41,7 +43,8 @@ BEHAVIOUR_TEST(SupervisorChildren, SV_076_a_child_that_does_not_start_is_forgott
             "{:nope, {:child, :undefined, 1, {:erlang, :apply, [#Script<opaque>, []]}, :permanent, false, 5000, "
             ":worker, :dynamic}}");
   EXPECT_EQ(status_of(supervisor, 1), "none");
-  EXPECT_EQ(inspect(Supervisor::start_child(supervisor, idle(1).shutdown(-1s)).reason().term()), "{:invalid_shutdown, -1000}");
+  EXPECT_EQ(inspect(Supervisor::start_child(supervisor, idle(1).shutdown(-1s)).reason().term()),
+            "{:invalid_shutdown, -1000}");
 }
 
 struct Named : GenServer<Named> {
@@ -109,7 +112,8 @@ BEHAVIOUR_TEST(SupervisorChildren, SV_082_children_are_counted_by_type_alive_or_
   const Pid supervisor = start({idle(1), idle(2), coppice::supervisor({})});
   EXPECT_TRUE(Supervisor::terminate_child(supervisor, 1));
   EXPECT_EQ(Supervisor::count_children(supervisor), (ChildCounts{3, 2, 1, 2}));
-  EXPECT_EQ(inspect(Supervisor::count_children(supervisor).to_term()), "[specs: 3, active: 2, supervisors: 1, workers: 2]");
+  EXPECT_EQ(inspect(Supervisor::count_children(supervisor).to_term()),
+            "[specs: 3, active: 2, supervisors: 1, workers: 2]");
 }
 
 BEHAVIOUR_TEST(SupervisorChildren, SV_083_a_call_to_nobody_fails_with_an_infinite_timeout_in_its_reason) {
@@ -182,15 +186,14 @@ BEHAVIOUR_TEST(SupervisorChildren, LR_020_a_server_reports_before_its_supervisor
   for (const Event& event : capture.events()) {
     if (event.report) labels += inspect(event.report->label) + " ";
   }
-  EXPECT_EQ(labels, "{:supervisor, :progress} {:gen_server, :terminate} {:proc_lib, :crash} "
-                    "{:supervisor, :child_terminated} {:supervisor, :progress} ");
+  EXPECT_EQ(labels,
+            "{:supervisor, :progress} {:gen_server, :terminate} {:proc_lib, :crash} "
+            "{:supervisor, :child_terminated} {:supervisor, :progress} ");
   Supervisor::stop(supervisor);
 }
 
 BEHAVIOUR_TEST(SupervisorChildren, SV_058_SV_086_LR_018_a_stop_that_goes_wrong_is_reported) {
-  const auto stop = [](ChildSpec spec) {
-    return reported([&] { Supervisor::stop(start({spec})); });
-  };
+  const auto stop = [](ChildSpec spec) { return reported([&] { Supervisor::stop(start({spec})); }); };
   EXPECT_EQ(stop(idle(1)), "progress");
   EXPECT_EQ(stop(idle(1).shutdown(brutal_kill)), "progress");
   EXPECT_EQ(stop(child<Ending>(ExitReason("late"_atom))), "progress, shutdown_error :late");
@@ -243,19 +246,20 @@ BEHAVIOUR_TEST(SupervisorChildren, LR_033_an_unexpected_message_is_an_error_even
 // -- the tree: ours -----------------------------------------------------------------------------------------------------------
 
 BEHAVIOUR_TEST(SupervisorChildren, SV_081_the_tree_shows_all_supervisors_below) {
-  const Pid top = start({noting(self(), "a"),
-                         supervisor({idle(1).restart(Restart::transient), child(2, Script{{"ignore"}})}, {.name = "Inner"}),
-                         child<DynamicSupervisor>({.name = "Pool"})},
-                        {.name = "Top"});
+  const Pid top =
+      start({noting(self(), "a"),
+             supervisor({idle(1).restart(Restart::transient), child(2, Script{{"ignore"}})}, {.name = "Inner"}),
+             child<DynamicSupervisor>({.name = "Pool"})},
+            {.name = "Top"});
   const Pid pooled = DynamicSupervisor::start_child("Pool", idle(1).restart(Restart::temporary)).value();
   const auto shown = [](const ServerAddress& server, const Term& id) { return to_string(pid_of(server, id)); };
   EXPECT_EQ(to_string(Supervisor::tree("Top")),
-            "Top " + to_string(top) + " Supervisor\n" +                                                       //
-                "  " + shown(top, "a") + " Noting id: \"a\" permanent\n" +                                    //
-                "  Inner " + to_string(whereis("Inner")) + " Supervisor id: :Inner permanent\n" +             //
-                "    " + shown("Inner", 1) + " id: 1 transient\n" +                                           //
-                "    id: 2 permanent (undefined)\n" +                                                         //
-                "  Pool " + to_string(whereis("Pool")) + " DynamicSupervisor id: :Pool permanent\n" +         //
+            "Top " + to_string(top) + " Supervisor\n" +                                                //
+                "  " + shown(top, "a") + " Noting id: \"a\" permanent\n" +                             //
+                "  Inner " + to_string(whereis("Inner")) + " Supervisor id: :Inner permanent\n" +      //
+                "    " + shown("Inner", 1) + " id: 1 transient\n" +                                    //
+                "    id: 2 permanent (undefined)\n" +                                                  //
+                "  Pool " + to_string(whereis("Pool")) + " DynamicSupervisor id: :Pool permanent\n" +  //
                 "    " + to_string(pooled) + " temporary\n");
 }
 

@@ -20,7 +20,8 @@ inline std::string reported(const std::function<void()>& act) {
   act();
   std::string all;
   for (const Event& event : capture.events()) {
-    if (!event.report || !event.report->label.is_tuple(2) || !event.report->label[0].is_atom("supervisor"_atom)) continue;
+    if (!event.report || !event.report->label.is_tuple(2) || !event.report->label[0].is_atom("supervisor"_atom))
+      continue;
     all += (all.empty() ? "" : ", ") + to_string(event.report->label[1]);
     if (logger::find(event.report->fields, "reason"_atom) != nullptr) all += " " + inspect(field(event, "reason"_atom));
   }

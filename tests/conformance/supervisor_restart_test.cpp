@@ -9,9 +9,8 @@ using namespace conformance;
 
 // Restarted or not, of one child with that restart kind and that end.
 std::string after_end(Restart restart, const ExitReason& reason) {
-  const Pid supervisor = start({child(1, [reason] {
-    return spawn_link([reason] { exit(receive<ExitReason>()); });
-  }).restart(restart)});
+  const Pid supervisor =
+      start({child(1, [reason] { return spawn_link([reason] { exit(receive<ExitReason>()); }); }).restart(restart)});
   const Pid pid = pid_of(supervisor, 1);
   const Reference reference = monitor(pid);
   send(pid, reason);
@@ -41,8 +40,9 @@ BEHAVIOUR_TEST(SupervisorRestart, SV_031_a_temporary_child_is_forgotten_when_it_
 
 BEHAVIOUR_TEST(SupervisorRestart, SV_033_ends_without_a_restart_do_not_count_and_leave_siblings_alone) {
   const Pid test = self();
-  const Pid supervisor = start({noting(test, "a"), idle(1).restart(Restart::temporary), idle(2).restart(Restart::transient)},
-                               {.strategy = Strategy::one_for_all, .max_restarts = 0});
+  const Pid supervisor =
+      start({noting(test, "a"), idle(1).restart(Restart::temporary), idle(2).restart(Restart::transient)},
+            {.strategy = Strategy::one_for_all, .max_restarts = 0});
   crash(supervisor, 1);
   crash(supervisor, pid_of(supervisor, 2), ExitReason::shutdown());
   EXPECT_EQ(notes(), "+a");
@@ -51,9 +51,9 @@ BEHAVIOUR_TEST(SupervisorRestart, SV_033_ends_without_a_restart_do_not_count_and
 BEHAVIOUR_TEST(SupervisorRestart, SV_034_the_exit_of_a_stranger_is_ignored) {
   const Pid supervisor = start({idle(1)});
   end_of(spawn_monitor([supervisor] {
-    link(supervisor);
-    exit("boom"_atom);
-  }).second);
+           link(supervisor);
+           exit("boom"_atom);
+         }).second);
   EXPECT_EQ(status_of(supervisor, 1), "running");
 }
 
@@ -67,7 +67,8 @@ BEHAVIOUR_TEST(SupervisorRestart, SV_035_one_for_one_restarts_the_ended_child_on
 
 BEHAVIOUR_TEST(SupervisorRestart, SV_036_one_for_all_stops_all_backwards_and_starts_all_forwards) {
   const Pid test = self();
-  const Pid supervisor = start({noting(test, "a"), noting(test, "b"), noting(test, "c")}, {.strategy = Strategy::one_for_all});
+  const Pid supervisor =
+      start({noting(test, "a"), noting(test, "b"), noting(test, "c")}, {.strategy = Strategy::one_for_all});
   EXPECT_EQ(notes(), "+a +b +c");
   crash(supervisor, "b");
   EXPECT_EQ(notes(), "-c -a +a +b +c");
@@ -84,15 +85,16 @@ BEHAVIOUR_TEST(SupervisorRestart, SV_037_rest_for_one_restarts_the_ended_child_a
 
 BEHAVIOUR_TEST(SupervisorRestart, SV_038_temporary_siblings_are_stopped_and_forgotten) {
   const Pid test = self();
-  const Pid supervisor = start({noting(test, "a"), noting(test, "t").restart(Restart::temporary)},
-                               {.strategy = Strategy::one_for_all});
+  const Pid supervisor =
+      start({noting(test, "a"), noting(test, "t").restart(Restart::temporary)}, {.strategy = Strategy::one_for_all});
   crash(supervisor, "a");
   EXPECT_EQ(notes(), "+a +t -t +a");
   EXPECT_EQ(status_of(supervisor, "t"), "none");
 }
 
 BEHAVIOUR_TEST(SupervisorRestart, SV_039_a_group_restart_starts_also_what_was_stopped) {
-  const Pid supervisor = start({idle(1), idle(2), idle(3).restart(Restart::transient)}, {.strategy = Strategy::one_for_all});
+  const Pid supervisor =
+      start({idle(1), idle(2), idle(3).restart(Restart::transient)}, {.strategy = Strategy::one_for_all});
   EXPECT_TRUE(Supervisor::terminate_child(supervisor, 2));
   crash(supervisor, pid_of(supervisor, 3), ExitReason::shutdown());
   crash(supervisor, 1);
@@ -194,8 +196,9 @@ BEHAVIOUR_TEST(SupervisorRestart, SV_048_a_throwing_start_is_a_failing_one) {
 
 BEHAVIOUR_TEST(SupervisorRestart, SV_049_rest_for_one_goes_on_at_the_child_that_failed) {
   const Pid test = self();
-  const Pid supervisor = start({noting(test, "a"), noting(test, "b"), child(1, Script{{"ok", "fail", "ok"}}), noting(test, "c")},
-                               {.strategy = Strategy::rest_for_one});
+  const Pid supervisor =
+      start({noting(test, "a"), noting(test, "b"), child(1, Script{{"ok", "fail", "ok"}}), noting(test, "c")},
+            {.strategy = Strategy::rest_for_one});
   EXPECT_EQ(notes(), "+a +b +c");
   crash(supervisor, "b");
   while (status_of(supervisor, "c") != "running") yield();

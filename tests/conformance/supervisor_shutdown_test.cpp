@@ -125,7 +125,8 @@ BEHAVIOUR_TEST(SupervisorShutdown, SV_057_what_comes_while_a_child_is_stopped_is
 
 TEST(SupervisorShutdown, SV_059_children_are_stopped_one_after_the_other) {
   behaviour::in_simulation([] {
-    const Pid supervisor = start({child<Stubborn>(self()).id(1).shutdown(2s), child<Stubborn>(self()).id(2).shutdown(3s)});
+    const Pid supervisor =
+        start({child<Stubborn>(self()).id(1).shutdown(2s), child<Stubborn>(self()).id(2).shutdown(3s)});
     const auto begin = monotonic_time();
     Supervisor::stop(supervisor);
     EXPECT_GE(monotonic_time() - begin, 5s);
@@ -270,8 +271,8 @@ BEHAVIOUR_TEST(SupervisorShutdown, SV_067_without_it_no_child_may_be_significant
 BEHAVIOUR_TEST(SupervisorShutdown, SV_068_any_significant_end_stops_it) {
   trap_exit(true);
   const Pid test = self();
-  const Pid supervisor = start({noting(test, "a"), significant(1), significant(2)},
-                               {.auto_shutdown = AutoShutdown::any_significant});
+  const Pid supervisor =
+      start({noting(test, "a"), significant(1), significant(2)}, {.auto_shutdown = AutoShutdown::any_significant});
   exit(pid_of(supervisor, 2), ExitReason::shutdown());
   EXPECT_EQ(exit_of(supervisor), ExitReason::shutdown());
   EXPECT_EQ(notes(), "+a -a");
@@ -279,14 +280,16 @@ BEHAVIOUR_TEST(SupervisorShutdown, SV_068_any_significant_end_stops_it) {
 
 BEHAVIOUR_TEST(SupervisorShutdown, SV_068_any_end_of_a_significant_temporary_child_stops_it) {
   trap_exit(true);
-  const Pid supervisor = start({significant(1).restart(Restart::temporary)}, {.auto_shutdown = AutoShutdown::any_significant});
+  const Pid supervisor =
+      start({significant(1).restart(Restart::temporary)}, {.auto_shutdown = AutoShutdown::any_significant});
   exit(pid_of(supervisor, 1), "boom"_atom);
   EXPECT_EQ(exit_of(supervisor), ExitReason::shutdown());
 }
 
 BEHAVIOUR_TEST(SupervisorShutdown, SV_069_all_significant_waits_for_the_last) {
   trap_exit(true);
-  const Pid supervisor = start({significant(1), significant(2), idle(3)}, {.auto_shutdown = AutoShutdown::all_significant});
+  const Pid supervisor =
+      start({significant(1), significant(2), idle(3)}, {.auto_shutdown = AutoShutdown::all_significant});
   crash(supervisor, pid_of(supervisor, 1), ExitReason::shutdown());
   EXPECT_EQ(status_of(supervisor, 2), "running");
   exit(pid_of(supervisor, 2), ExitReason::shutdown());

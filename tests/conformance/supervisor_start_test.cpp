@@ -46,7 +46,9 @@ BEHAVIOUR_TEST(SupervisorStart, SV_012_a_class_is_started_by_its_own_start_link_
 
 BEHAVIOUR_TEST(SupervisorStart, SV_012_what_a_start_function_throws_is_the_error_of_the_start) {
   const Pid supervisor = start({});
-  const auto reason = [&](ChildSpec spec) { return Supervisor::start_child(supervisor, std::move(spec)).reason().term()[0]; };
+  const auto reason = [&](ChildSpec spec) {
+    return Supervisor::start_child(supervisor, std::move(spec)).reason().term()[0];
+  };
   EXPECT_EQ(reason(child(1, []() -> Pid { throw Exit("why"_atom); })), tuple("EXIT"_atom, "why"_atom));
   EXPECT_EQ(reason(child(1, []() -> Pid { exit("gone"_atom); })), tuple("EXIT"_atom, "gone"_atom));
   EXPECT_EQ(reason(child(1, []() -> Pid { throw std::runtime_error("boom"); }))[1],
@@ -58,21 +60,21 @@ BEHAVIOUR_TEST(SupervisorStart, SV_012_what_a_start_function_throws_is_the_error
 
 BEHAVIOUR_TEST(SupervisorStart, SV_013_a_fact_beside_the_pid_goes_to_who_asked) {
   const Pid supervisor = start({});
-  const auto result = Supervisor::start_child(supervisor, child(1, [] { return ChildOutcome(spawn_idle(), Term("fact")); }));
+  const auto result =
+      Supervisor::start_child(supervisor, child(1, [] { return ChildOutcome(spawn_idle(), Term("fact")); }));
   EXPECT_EQ(result.info(), Term("fact"));
   EXPECT_EQ(result.value(), pid_of(supervisor, 1));
 }
 
 BEHAVIOUR_TEST(SupervisorStart, SV_014_ignore_keeps_a_child_without_a_process_unless_it_is_temporary) {
-  const Pid supervisor = start({child(1, Script{{"ignore"}}), child(2, Script{{"ignore"}}).restart(Restart::temporary)});
+  const Pid supervisor =
+      start({child(1, Script{{"ignore"}}), child(2, Script{{"ignore"}}).restart(Restart::temporary)});
   EXPECT_EQ(status_of(supervisor, 1), "undefined");
   EXPECT_EQ(status_of(supervisor, 2), "none");
 }
 
 BEHAVIOUR_TEST(SupervisorStart, SV_015_a_child_that_unlinks_itself_is_not_noticed_when_it_ends) {
-  const Pid supervisor = start({child(1, [] {
-    return spawn_link([parent = self()] { unlink(parent); });
-  })});
+  const Pid supervisor = start({child(1, [] { return spawn_link([parent = self()] { unlink(parent); }); })});
   const Pid pid = pid_of(supervisor, 1);
   end_of(pid);
   EXPECT_EQ(pid_of(supervisor, 1), pid);
@@ -97,7 +99,8 @@ BEHAVIOUR_TEST(SupervisorStart, SV_020_wrong_options_are_the_error_of_the_start)
 
 BEHAVIOUR_TEST(SupervisorStart, SV_007_and_SV_021_a_wrong_list_starts_nobody) {
   const Pid test = self();
-  EXPECT_EQ(inspect(failure({noting(test, "a"), noting(test, "a")}).term()), "{:start_spec, {:duplicate_child_name, \"a\"}}");
+  EXPECT_EQ(inspect(failure({noting(test, "a"), noting(test, "a")}).term()),
+            "{:start_spec, {:duplicate_child_name, \"a\"}}");
   EXPECT_EQ(inspect(failure({noting(test, "a"), ChildSpec()}).term()), "{:start_spec, :missing_id}");
   EXPECT_EQ(notes(), "");
 }
@@ -129,7 +132,8 @@ BEHAVIOUR_TEST(SupervisorStart, SV_024_children_are_started_in_order_before_star
 
 BEHAVIOUR_TEST(SupervisorStart, SV_025_a_failing_child_takes_the_earlier_ones_back) {
   const Pid test = self();
-  const ExitReason reason = failure({noting(test, "a"), noting(test, "b"), child("c", Script{{"fail"}}), noting(test, "d")});
+  const ExitReason reason =
+      failure({noting(test, "a"), noting(test, "b"), child("c", Script{{"fail"}}), noting(test, "d")});
   EXPECT_EQ(reason, ExitReason::shutdown(tuple("failed_to_start_child"_atom, "c", "nope"_atom)));
   EXPECT_EQ(notes(), "+a +b -b -a");
 }

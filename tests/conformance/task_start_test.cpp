@@ -76,10 +76,11 @@ BEHAVIOUR_TEST(Task, TK_007_a_task_records_its_ancestors_and_callers) {
     EXPECT_EQ(callers(), std::vector<Pid>{me});
     const Pid here = self();
     return Task::async([me, here] {
-      EXPECT_EQ(ancestors(), (std::vector<Term>{Term(here), Term(me)}));
-      EXPECT_EQ(callers(), (std::vector<Pid>{here, me}));
-      return 1;
-    }).await();
+             EXPECT_EQ(ancestors(), (std::vector<Term>{Term(here), Term(me)}));
+             EXPECT_EQ(callers(), (std::vector<Pid>{here, me}));
+             return 1;
+           })
+        .await();
   });
   EXPECT_EQ(outer.await(), 1);
   await_end(Task::start([me] { EXPECT_EQ(callers(), std::vector<Pid>{me}); }));
@@ -134,7 +135,9 @@ class Asker : public GenServer<Asker> {
     flush_ = ask.flush;
     static_cast<void>(ask.crashing ? Task::async(crash) : Task::async([] { return 5; }));
   }
-  void handle_cast(Other) { static_cast<void>(Task::async([] { return std::string("text"); })); }
+  void handle_cast(Other) {
+    static_cast<void>(Task::async([] { return std::string("text"); }));
+  }
   void handle_info(TaskResult<int> result) {
     if (flush_) demonitor(result.reference(), {.flush = true});
     send(watcher_, Heard{"value " + std::to_string(*result)});
@@ -259,7 +262,9 @@ BEHAVIOUR_TEST(Task, TK_018_an_owner_that_does_not_trap_dies_with_the_task) {
 
 BEHAVIOUR_TEST(Task, TK_019_the_end_of_the_owner) {
   const Pid me = self();
-  struct Made { Pid owner, task; };
+  struct Made {
+    Pid owner, task;
+  };
   const auto make = [me](ExitReason reason) {
     spawn([me, reason] {
       const auto task = Task::async(held(1));

@@ -75,9 +75,8 @@ BEHAVIOUR_TEST(TaskStream, TK_054_nothing_runs_until_it_is_consumed_and_the_cons
   }
   auto stream = std::make_shared<AsyncStream<Numbers, std::vector<Pid> (*)(int)>>(
       Numbers{1}, +[](int) { return callers(); }, AsyncStreamOptions{});
-  const auto [consumer, watch] = spawn_monitor([stream] {
-    EXPECT_EQ(stream->next()->value(), std::vector<Pid>{self()});
-  });
+  const auto [consumer, watch] =
+      spawn_monitor([stream] { EXPECT_EQ(stream->next()->value(), std::vector<Pid>{self()}); });
   EXPECT_TRUE(await_reason(watch).is_normal());
   EXPECT_TRUE(is_badarg(exit_of([&] { static_cast<void>(stream->next()); })));  // it belongs to the first one
   expect_clean();

@@ -56,11 +56,14 @@ BEHAVIOUR_TEST(TaskSupervisor, TS_002_the_default_child_specification) {
 BEHAVIOUR_TEST(TaskSupervisor, TS_003_TS_004_TS_010_a_task_is_a_child_of_the_supervisor_and_works_like_any_other) {
   const Sup sup = start();
   const Pid me = self();
-  const auto task = TaskSupervisor::async(sup, [me](std::string text) {
-    receive<Release>();
-    EXPECT_EQ(callers(), std::vector<Pid>{me});
-    return text + "!";
-  }, "hello");
+  const auto task = TaskSupervisor::async(
+      sup,
+      [me](std::string text) {
+        receive<Release>();
+        EXPECT_EQ(callers(), std::vector<Pid>{me});
+        return text + "!";
+      },
+      "hello");
   EXPECT_EQ(TaskSupervisor::children(sup), std::vector<Pid>{task.pid()});
   EXPECT_EQ(process_info(task.pid())->ancestors, (std::vector<Term>{Term(sup.pid()), Term(me)}));
   EXPECT_TRUE(has_link(task.pid(), me));
@@ -152,9 +155,12 @@ BEHAVIOUR_TEST(TaskSupervisor, TS_010_a_nested_start_has_the_supervisor_again_as
   const Pid me = self();
   const auto outer = TaskSupervisor::async(sup, [sup, me] {
     const Pid here = self();
-    return TaskSupervisor::async(sup, [sup, me, here] {
-      return ancestors().front() == Term(sup.pid()) && callers() == std::vector<Pid>{here, me};
-    }).await();
+    return TaskSupervisor::async(
+               sup,
+               [sup, me, here] {
+                 return ancestors().front() == Term(sup.pid()) && callers() == std::vector<Pid>{here, me};
+               })
+        .await();
   });
   EXPECT_TRUE(outer.await());
   stop(sup);
@@ -163,7 +169,9 @@ BEHAVIOUR_TEST(TaskSupervisor, TS_010_a_nested_start_has_the_supervisor_again_as
 BEHAVIOUR_TEST(TaskSupervisor, TS_011_TS_012_what_the_end_of_the_owner_does) {
   const Sup sup = start();
   const Pid me = self();
-  struct Made { Pid owner, task; };
+  struct Made {
+    Pid owner, task;
+  };
   const auto make = [me, sup](bool link, ExitReason reason) {
     spawn([me, sup, link, reason] {
       const auto handle = link ? TaskSupervisor::async(sup, held(1)) : TaskSupervisor::async_nolink(sup, held(1));
@@ -275,9 +283,8 @@ BEHAVIOUR_TEST(TaskSupervisor, TS_022_leaving_a_stream_without_links_kills_its_t
     break;
   }
   for (const Pid& task : tasks) EXPECT_FALSE(process_info(task));
-  const Pid consumer = spawn([sup, work, options] {
-    all_of(TaskSupervisor::async_stream_nolink(sup, Numbers{2}, work, options));
-  });
+  const Pid consumer =
+      spawn([sup, work, options] { all_of(TaskSupervisor::async_stream_nolink(sup, Numbers{2}, work, options)); });
   const Pid task = receive<Pid>();
   const Reference watch = monitor(task);
   finish(consumer);
@@ -290,7 +297,8 @@ BEHAVIOUR_TEST(TaskSupervisor, TS_022_leaving_a_stream_without_links_kills_its_t
 BEHAVIOUR_TEST(TaskSupervisor, TS_024_task_supervisors_may_be_spread_behind_a_partition_supervisor) {
   trap_exit(true);
   const Pid partitions =
-      PartitionSupervisor::start_link({.name = "ts_024", .child_spec = child<TaskSupervisor>(), .partitions = 3}).value();
+      PartitionSupervisor::start_link({.name = "ts_024", .child_spec = child<TaskSupervisor>(), .partitions = 3})
+          .value();
   for (int key = 0; key < 6; ++key) {
     const auto where = PartitionSupervisor::via<TaskSupervisor>("ts_024", Term(key));
     auto task = TaskSupervisor::async(where, [key] { return key * 2; });

@@ -13,8 +13,8 @@ namespace {
 class Sum final : public ::testing::Environment {
  public:
   void TearDown() override {
-    std::printf("model executions %llu accepted %u rejected %u\n", static_cast<unsigned long long>(executions), accepted,
-                rejected);
+    std::printf("model executions %llu accepted %u rejected %u\n", static_cast<unsigned long long>(executions),
+                accepted, rejected);
   }
   std::uint64_t executions = 0;
   unsigned accepted = 0;
@@ -43,7 +43,9 @@ Outcome explore_and_tell(const char* name, const Options& options, const std::fu
   sum.executions += outcome.executions;
   ++(outcome.failed() ? sum.rejected : sum.accepted);
   std::printf("model %s executions %llu %s%s\n", name, static_cast<unsigned long long>(outcome.executions),
-              outcome.failed() ? "rejected: " : outcome.complete ? "accepted" : "accepted, not all",
+              outcome.failed()   ? "rejected: "
+              : outcome.complete ? "accepted"
+                                 : "accepted, not all",
               outcome.failure.c_str());
   std::fflush(stdout);
   write_figures(name, outcome);

@@ -100,7 +100,8 @@ class Run final : public Execution {
   void before_step();
   void before_access(std::size_t location);
   void has_stored();
-  [[nodiscard]] std::memory_order weakened(Operation operation, std::memory_order order, const detail::Where& where) const;
+  [[nodiscard]] std::memory_order weakened(Operation operation, std::memory_order order,
+                                           const detail::Where& where) const;
   void keep(void* memory);
   void wait_for_others();
   void let_others_go();
@@ -116,9 +117,9 @@ class Run final : public Execution {
     context::fiber fiber;
     std::function<void()> body;
     bool ended = false;
-    bool waits = false;   // for a store of another
-    bool pauses = false;  // until another has run, if there is one that can
-    bool joins = false;   // for the end of all others
+    bool waits = false;        // for a store of another
+    bool pauses = false;       // until another has run, if there is one that can
+    bool joins = false;        // for the end of all others
     unsigned passed_over = 0;  // how often others were chosen, when somebody had to be
     bool reads_newest = false;
     bool has_read_old = false;  // since it last waited
@@ -384,7 +385,8 @@ void store(std::size_t location, std::uint64_t value, std::memory_order order, c
 }
 
 std::uint64_t modify(std::size_t location, std::memory_order order,
-                     std::uint64_t (*change)(std::uint64_t, std::uint64_t), std::uint64_t argument, const Where& where) {
+                     std::uint64_t (*change)(std::uint64_t, std::uint64_t), std::uint64_t argument,
+                     const Where& where) {
   const Inside inside;
   Run& run = here();
   run.before_access(location);

@@ -62,8 +62,8 @@ struct Options {
 
 struct Outcome {
   std::uint64_t executions = 0;
-  bool complete = false;       // all were explored, within the bounds
-  std::string failure = {};    // what went wrong in the last one; empty: nothing
+  bool complete = false;     // all were explored, within the bounds
+  std::string failure = {};  // what went wrong in the last one; empty: nothing
   [[nodiscard]] bool failed() const noexcept { return !failure.empty(); }
 };
 
@@ -95,8 +95,8 @@ std::size_t add_location(std::uintptr_t address, std::uint64_t value);
 std::uint64_t load(std::size_t location, std::memory_order order, const Where& where);
 void store(std::size_t location, std::uint64_t value, std::memory_order order, const Where& where);
 // change(argument, value) is what is stored.
-std::uint64_t modify(std::size_t location, std::memory_order order, std::uint64_t (*change)(std::uint64_t, std::uint64_t),
-                     std::uint64_t argument, const Where& where);
+std::uint64_t modify(std::size_t location, std::memory_order order,
+                     std::uint64_t (*change)(std::uint64_t, std::uint64_t), std::uint64_t argument, const Where& where);
 // The value that was read; success by `done`.
 std::uint64_t compare_exchange(std::size_t location, std::uint64_t expected, std::uint64_t desired,
                                std::memory_order success, std::memory_order failure, bool weak, bool& done,

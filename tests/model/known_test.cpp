@@ -20,7 +20,8 @@ using std::memory_order_relaxed;
 using std::memory_order_release;
 using std::memory_order_seq_cst;
 
-model::Outcome run(const char* what, const std::function<void(Execution&)>& program, const model::Options& options = {}) {
+model::Outcome run(const char* what, const std::function<void(Execution&)>& program,
+                   const model::Options& options = {}) {
   return model::explore_and_tell(what, options, program);
 }
 
@@ -51,8 +52,10 @@ void ring(Execution& execution, std::memory_order publish, std::memory_order loo
 
 TEST(Known, a_ring_must_publish_with_release) {
   EXPECT_FALSE(run("ring", [](Execution& e) { ring(e, memory_order_release, memory_order_acquire); }).failed());
-  EXPECT_TRUE(run("ring, relaxed publish", [](Execution& e) { ring(e, memory_order_relaxed, memory_order_acquire); }).failed());
-  EXPECT_TRUE(run("ring, relaxed look", [](Execution& e) { ring(e, memory_order_release, memory_order_relaxed); }).failed());
+  EXPECT_TRUE(
+      run("ring, relaxed publish", [](Execution& e) { ring(e, memory_order_relaxed, memory_order_acquire); }).failed());
+  EXPECT_TRUE(
+      run("ring, relaxed look", [](Execution& e) { ring(e, memory_order_release, memory_order_relaxed); }).failed());
 }
 
 // -- a stack whose nodes are used again: nodes 1 and 2, next[] by number
@@ -103,7 +106,8 @@ TEST(Known, a_stack_of_used_nodes_must_tell_them_apart) {
 
 // -- going to sleep: the sleeper announces itself, then looks again; the waker queues, then looks for sleepers
 
-void sleeping(Execution& execution, std::memory_order queue, std::memory_order announce, std::memory_order look, bool looks_again) {
+void sleeping(Execution& execution, std::memory_order queue, std::memory_order announce, std::memory_order look,
+              bool looks_again) {
   Atomic<int> work{0};
   Atomic<int> asleep{0};
   Atomic<int> wake{0};
@@ -127,9 +131,12 @@ TEST(Known, a_sleeper_looks_again_and_all_four_steps_are_in_one_order) {
   };
   EXPECT_FALSE(with("sleep", memory_order_seq_cst, memory_order_seq_cst, memory_order_seq_cst, true));
   EXPECT_TRUE(with("sleep, no second look", memory_order_seq_cst, memory_order_seq_cst, memory_order_seq_cst, false));
-  EXPECT_TRUE(with("sleep, queued with release", memory_order_release, memory_order_seq_cst, memory_order_seq_cst, true));
-  EXPECT_TRUE(with("sleep, announced with release", memory_order_seq_cst, memory_order_release, memory_order_seq_cst, true));
-  EXPECT_TRUE(with("sleep, looks with acquire", memory_order_seq_cst, memory_order_seq_cst, memory_order_acquire, true));
+  EXPECT_TRUE(
+      with("sleep, queued with release", memory_order_release, memory_order_seq_cst, memory_order_seq_cst, true));
+  EXPECT_TRUE(
+      with("sleep, announced with release", memory_order_seq_cst, memory_order_release, memory_order_seq_cst, true));
+  EXPECT_TRUE(
+      with("sleep, looks with acquire", memory_order_seq_cst, memory_order_seq_cst, memory_order_acquire, true));
 }
 
 // -- a lock
@@ -150,8 +157,12 @@ void locking(Execution& execution, std::memory_order take, std::memory_order giv
 
 TEST(Known, a_lock_acquires_and_releases) {
   EXPECT_FALSE(run("lock", [](Execution& e) { locking(e, memory_order_acquire, memory_order_release); }).failed());
-  EXPECT_TRUE(run("lock, relaxed release", [](Execution& e) { locking(e, memory_order_acquire, memory_order_relaxed); }).failed());
-  EXPECT_TRUE(run("lock, relaxed acquire", [](Execution& e) { locking(e, memory_order_relaxed, memory_order_release); }).failed());
+  EXPECT_TRUE(run("lock, relaxed release", [](Execution& e) {
+                locking(e, memory_order_acquire, memory_order_relaxed);
+              }).failed());
+  EXPECT_TRUE(run("lock, relaxed acquire", [](Execution& e) {
+                locking(e, memory_order_relaxed, memory_order_release);
+              }).failed());
 }
 
 // -- counting references: the last one frees
@@ -233,23 +244,26 @@ TEST(Known, an_order_can_be_weakened_from_outside) {
 // Two that look again and again do not keep a third one from what they look for; one that looks alone goes on, too.
 TEST(Known, a_pause_lets_all_others_go_on) {
   EXPECT_FALSE(run("pause", [](Execution& execution) {
-    Atomic<int> ready{0};
-    for (int i = 0; i < 2; ++i) {
-      execution.thread([&] {
-        while (ready.load(memory_order_relaxed) == 0) model::pause();
-      });
-    }
-    execution.thread([&] { ready.store(1, memory_order_relaxed); });
-    execution.join();
-    model::pause();
-  }).failed());
-  EXPECT_TRUE(run("pause, for what never comes", [](Execution& execution) {
-    Atomic<int> ready{0};
-    execution.thread([&] {
-      while (ready.load(memory_order_relaxed) == 0) model::pause();
-    });
-    execution.join();
-  }, {.steps_max = 200}).failed());
+                 Atomic<int> ready{0};
+                 for (int i = 0; i < 2; ++i) {
+                   execution.thread([&] {
+                     while (ready.load(memory_order_relaxed) == 0) model::pause();
+                   });
+                 }
+                 execution.thread([&] { ready.store(1, memory_order_relaxed); });
+                 execution.join();
+                 model::pause();
+               }).failed());
+  EXPECT_TRUE(run("pause, for what never comes",
+                  [](Execution& execution) {
+                    Atomic<int> ready{0};
+                    execution.thread([&] {
+                      while (ready.load(memory_order_relaxed) == 0) model::pause();
+                    });
+                    execution.join();
+                  },
+                  {.steps_max = 200})
+                  .failed());
 }
 
 }  // namespace

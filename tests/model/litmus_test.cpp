@@ -59,7 +59,8 @@ TEST(Litmus, store_buffering) {
   EXPECT_TRUE(store_buffering(memory_order_seq_cst, memory_order_acquire, false).contains("00"))
       << "a store that is seq_cst does not keep a weaker load behind it";
   EXPECT_TRUE(store_buffering(memory_order_release, memory_order_seq_cst, false).contains("00"));
-  EXPECT_EQ(store_buffering(memory_order_seq_cst, memory_order_seq_cst, false), (std::set<std::string>{"01", "10", "11"}));
+  EXPECT_EQ(store_buffering(memory_order_seq_cst, memory_order_seq_cst, false),
+            (std::set<std::string>{"01", "10", "11"}));
 }
 
 std::set<std::string> message_passing(std::memory_order store, std::memory_order load, bool fences) {

@@ -14,8 +14,8 @@ namespace head = coppice::runtime::head;
 using model::Execution;
 using model::Line;
 using model::Message;
-using model::Operation;
 using model::number_of;
+using model::Operation;
 using model::send;
 using std::memory_order_acquire;
 using std::memory_order_relaxed;
@@ -41,7 +41,8 @@ struct Fates {
     }
     while (length > 0) {
       const auto index = static_cast<std::size_t>(chain[--length] - messages.data());
-      model::check(messages[index].value.get() == static_cast<int>(index) + 1, "a message is seen before it was written");
+      model::check(messages[index].value.get() == static_cast<int>(index) + 1,
+                   "a message is seen before it was written");
       ++taken[index];
       const std::size_t sender = index * 2 / count;
       model::check(last[sender] < static_cast<int>(index), "a sender's order is lost");
@@ -59,8 +60,8 @@ struct Fates {
 struct Plan {
   std::uint64_t wait_bits = head::waiting;
   std::array<bool, 2> is_message{true, true};  // what each sender sends
-  bool at_once = false;                        // senders claim a process that waits, as for a message put into its queue
-  std::size_t dies_after = 4;                  // messages
+  bool at_once = false;        // senders claim a process that waits, as for a message put into its queue
+  std::size_t dies_after = 4;  // messages
 };
 
 // Two senders of two messages each, and a receiver that takes them, waits for more, and dies.

@@ -11,8 +11,7 @@ bool acquires(std::memory_order order) {
          order == std::memory_order_consume || order == std::memory_order_seq_cst;
 }
 bool releases(std::memory_order order) {
-  return order == std::memory_order_release || order == std::memory_order_acq_rel ||
-         order == std::memory_order_seq_cst;
+  return order == std::memory_order_release || order == std::memory_order_acq_rel || order == std::memory_order_seq_cst;
 }
 
 void join_all(std::vector<std::uint32_t>& left, const std::vector<std::uint32_t>& right) {
@@ -120,8 +119,7 @@ void Memory::store(std::size_t thread, std::size_t location, std::uint64_t value
   }
 }
 
-std::uint64_t Memory::exchange(std::size_t thread, std::size_t location, std::uint64_t value,
-                               std::memory_order order) {
+std::uint64_t Memory::exchange(std::size_t thread, std::size_t location, std::uint64_t value, std::memory_order order) {
   const std::uint64_t before = load(thread, location, order, 0);
   const View sequence = locations_[location].stores.back().carried;
   store(thread, location, value, order);

@@ -62,7 +62,7 @@ void ring(Execution& execution, int thieves) {
 TEST(Queues, the_ring_loses_nothing_and_gives_nothing_twice) {
   model::expect_sound("ring, one thief", {.preemptions_max = 3}, [](Execution& e) { ring(e, 1); });
   model::expect_sound("ring, two thieves", {.preemptions_max = 2, .stale_loads_max = 2, .executions_max = 500'000},
-               [](Execution& e) { ring(e, 2); });
+                      [](Execution& e) { ring(e, 2); });
 }
 
 // -- the inbox
@@ -150,7 +150,7 @@ TEST(Queues, the_deque_of_tasks_loses_nothing) {
   model::expect_sound("deque, one thief", {.preemptions_max = 3}, [](Execution& e) { deque(e, 1, false); });
   model::expect_sound("deque, one thief, longer", {.preemptions_max = 3}, [](Execution& e) { deque(e, 1, true); });
   model::expect_sound("deque, two thieves", {.preemptions_max = 2, .stale_loads_max = 2, .executions_max = 500'000},
-               [](Execution& e) { deque(e, 2, true); });
+                      [](Execution& e) { deque(e, 2, true); });
 }
 
 }  // namespace

@@ -41,12 +41,14 @@ const ObjectOps ops{
     .identity = nullptr,
     .size = sizeof(Object),
     .hashable = true,
-    .destroy = [](SharedObject* object) noexcept {
-      static_cast<Object*>(object)->value.set(-1);
-      delete static_cast<Object*>(object);
-    },
+    .destroy =
+        [](SharedObject* object) noexcept {
+          static_cast<Object*>(object)->value.set(-1);
+          delete static_cast<Object*>(object);
+        },
     .same_key = [](const SharedObject& a, const SharedObject& b) { return as_object(a).key == as_object(b).key; },
-    .compare = [](const SharedObject& a, const SharedObject& b) { return compare_keys(as_object(a).key, as_object(b).key); },
+    .compare = [](const SharedObject& a,
+                  const SharedObject& b) { return compare_keys(as_object(a).key, as_object(b).key); },
     .equal = nullptr,
     .rank = [](const SharedObject& object) { return as_object(object).key; },
     .exact = true,
@@ -61,13 +63,16 @@ ObjectRef make(std::uint64_t key, int value) {
 }
 
 Probe probe_for(const std::uint64_t& key) {
-  return {key, &key, [](const void* wanted, const SharedObject& object) {
+  return {key,
+          &key,
+          [](const void* wanted, const SharedObject& object) {
             return *static_cast<const std::uint64_t*>(wanted) == as_object(object).key;
           },
           [](const void* wanted, const SharedObject& object) {
             return compare_keys(*static_cast<const std::uint64_t*>(wanted), as_object(object).key);
           },
-          key, true};
+          key,
+          true};
 }
 
 // -- a table, and what is done to it
@@ -201,7 +206,8 @@ void grows(Execution& execution, bool walks) {
 
 TEST(Tables, a_segment_is_replaced_under_its_readers) {
   model::expect_sound("tables, grow", few, [](Execution& e) { grows(e, false); });
-  model::expect_sound("tables, grow under a walk", {.preemptions_max = 1, .stale_loads_max = 1}, [](Execution& e) { grows(e, true); });
+  model::expect_sound("tables, grow under a walk", {.preemptions_max = 1, .stale_loads_max = 1},
+                      [](Execution& e) { grows(e, true); });
 }
 
 // A page gets one more object: another page in its place.
@@ -251,31 +257,35 @@ TEST(Tables, two_writers_of_one_stripe_take_turns) {
       execution.thread([&, i] { table.insert(key(i), 10); });
     }
     execution.join();
-    model::check(table.read(key(0)) == 10 && table.read(key(1)) == 10 && table.store().size() == 2, "an insert is lost");
+    model::check(table.read(key(0)) == 10 && table.read(key(1)) == 10 && table.store().size() == 2,
+                 "an insert is lost");
   });
 }
 
 TEST(Tables, weaker_memory_orders_are_found) {
-  const auto weak = [](const char* what, Operation operation, std::memory_order order, const char* function, auto program) {
+  const auto weak = [](const char* what, Operation operation, std::memory_order order, const char* function,
+                       auto program) {
     model::expect_rejected(what, {.preemptions_max = 2, .stale_loads_max = 2, .weakened = {operation, order, function}},
                            program);
   };
   const auto by_hash = [](Execution& e) { overwritten(e, false); };
   const auto by_key = [](Execution& e) { overwritten(e, true); };
-  weak("tables, links loaded without acquire", Operation::load, memory_order_relaxed, "otp_under_model::load(", by_hash);
+  weak("tables, links loaded without acquire", Operation::load, memory_order_relaxed, "otp_under_model::load(",
+       by_hash);
   weak("tables, objects stored without release", Operation::store, memory_order_relaxed, "::try_exchange(", by_hash);
   weak("tables, pages stored without release", Operation::store, memory_order_relaxed, "::publish(", by_key);
   weak("epochs, pinned with release", Operation::store, memory_order_release, "Pin::Pin(", by_hash);
   weak("epochs, unpinned without release", Operation::store, memory_order_relaxed, "Pin::~Pin(", by_hash);
   weak("epochs, pins looked at without acquire", Operation::load, memory_order_relaxed, "::try_advance(", by_hash);
-  weak("latch, freed without release", Operation::modify, memory_order_relaxed, "looks_before_sleep>::unlock(", [](Execution& execution) {
-    Table table(false);
-    for (std::uint64_t i = 0; i < 2; ++i) {
-      execution.thread([&, i] { table.insert(key(i), 10); });
-    }
-    execution.join();
-    model::check(table.store().size() == 2, "an insert is lost");
-  });
+  weak("latch, freed without release", Operation::modify, memory_order_relaxed, "looks_before_sleep>::unlock(",
+       [](Execution& execution) {
+         Table table(false);
+         for (std::uint64_t i = 0; i < 2; ++i) {
+           execution.thread([&, i] { table.insert(key(i), 10); });
+         }
+         execution.join();
+         model::check(table.store().size() == 2, "an insert is lost");
+       });
 }
 
 // Who frees after one turn of the epoch instead of two frees under a reader.

@@ -22,8 +22,8 @@ using coppice::runtime::ShardTimer;
 using model::Execution;
 using model::Line;
 using model::Message;
-using model::Operation;
 using model::number_of;
+using model::Operation;
 using std::memory_order_acq_rel;
 using std::memory_order_acquire;
 using std::memory_order_relaxed;
@@ -76,7 +76,7 @@ struct WakeTimer : ShardTimer {
 struct Host {
   std::array<model::Atomic<int>, 3> delivered{};  // by id
   std::array<model::Atomic<int>, 3> destroyed{};
-  model::Atomic<int> token{0};                    // of the worker's parker
+  model::Atomic<int> token{0};  // of the worker's parker
   BasicWatch<Host, model::Atomic> watch{*this};
 
   [[nodiscard]] std::size_t worker_count() const { return 1; }
@@ -125,7 +125,8 @@ void cancelled(Execution& execution, int fires) {
   std::optional<std::uint64_t> left;
   execution.thread([&] {
     left = shard->cancel(1);
-    if (left) model::check(host.delivered[1].load(memory_order_relaxed) == 0, "it is delivered, though it was cancelled");
+    if (left)
+      model::check(host.delivered[1].load(memory_order_relaxed) == 0, "it is delivered, though it was cancelled");
   });
   execution.join();
   const int delivered = host.delivered[1].load(memory_order_relaxed);
@@ -234,7 +235,8 @@ TEST(Timers, a_process_that_leaves_its_timer_as_it_is_wakes_in_time) {
                       [](Execution& e) { lazily(e, false); });
   model::expect_sound("timers, lazily, late", {.preemptions_max = 2, .stale_loads_max = 2, .steps_max = 1000},
                       [](Execution& e) { lazily(e, false, true); });
-  model::expect_sound("timers, lazily, woken by another", {.preemptions_max = 2, .stale_loads_max = 1, .steps_max = 1000},
+  model::expect_sound("timers, lazily, woken by another",
+                      {.preemptions_max = 2, .stale_loads_max = 1, .steps_max = 1000},
                       [](Execution& e) { lazily(e, true); });
 }
 
@@ -266,10 +268,12 @@ TEST(Timers, a_sleeping_worker_hears_of_an_earlier_deadline) {
 TEST(Timers, weaker_memory_orders_are_found) {
   const auto weak = [](const char* what, Operation operation, std::memory_order order, const char* function,
                        const std::function<void(Execution&)>& program) {
-    model::expect_rejected(what, {.preemptions_max = 2, .stale_loads_max = 1, .steps_max = 1000,
-                                  .weakened = {operation, order, function}}, program);
+    model::expect_rejected(
+        what, {.preemptions_max = 2, .stale_loads_max = 1, .steps_max = 1000, .weakened = {operation, order, function}},
+        program);
   };
-  weak("timers, deadline noted with release", Operation::store, memory_order_release, "::note_deadline(", moved_forward);
+  weak("timers, deadline noted with release", Operation::store, memory_order_release, "::note_deadline(",
+       moved_forward);
   weak("timers, deadline read with acquire", Operation::load, memory_order_acquire, "::next_deadline(", moved_forward);
   weak("timers, death looked for with acquire", Operation::load, memory_order_acquire, "head::still_lives(",
        [](Execution& e) { receiver_dies(e, true, true); });

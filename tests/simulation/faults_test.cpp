@@ -39,7 +39,8 @@ SupervisorOptions patient() { return {.max_restarts = 1'000'000, .max_seconds = 
 // -- kills
 
 TEST_SIM_WITH(SimulatedFaults, a_supervised_server_answers_when_the_kills_have_stopped,
-              {.faults = {.kills_permille = 20, .may_kill = [](const Victim& v) { return v.name == "Echo"; }, .until = 1ms}}) {
+              {.faults = {
+                   .kills_permille = 20, .may_kill = [](const Victim& v) { return v.name == "Echo"; }, .until = 1ms}}) {
   Supervisor::start_link({child<Echo>()}, patient()).value();
   for (int i = 0; i < 20; ++i) {
     const Result<int> answer = Echo::name.try_call(Echo::Ask{i});

@@ -66,11 +66,13 @@ void program(const Trace& trace) {
     const Pid me = self();
     ring.push_back(spawn([trace, me, i] { ring_member(trace, me, i); }, {.name = "member" + std::to_string(i)}));
   }
-  for (int i = 0; i < members; ++i) send(ring[static_cast<std::size_t>(i)], Peer{ring[static_cast<std::size_t>((i + 1) % members)]});
+  for (int i = 0; i < members; ++i)
+    send(ring[static_cast<std::size_t>(i)], Peer{ring[static_cast<std::size_t>((i + 1) % members)]});
   for (int i = 0; i < tokens; ++i) send("member" + std::to_string(i), Token{20 + i});
   std::vector<Reference> timers;
   for (int i = 0; i < 10; ++i) {
-    timers.push_back(send_after(ring[static_cast<std::size_t>(i % members)], Tick{i}, std::chrono::microseconds(37 * i)));
+    timers.push_back(
+        send_after(ring[static_cast<std::size_t>(i % members)], Tick{i}, std::chrono::microseconds(37 * i)));
   }
   trap_exit(true);
   for (int i = 0; i < 6; ++i) {

@@ -28,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 using Count = std::atomic<std::uint64_t>;
 
 struct Setting {
-  bool plain = true;  // no sanitizer: memory is measured
+  bool plain = true;        // no sanitizer: memory is measured
   std::uint32_t scale = 1;  // numbers of processes are divided by it
   unsigned schedulers = 4;
   coppice::HandOff hand_off = coppice::HandOff::automatic;

@@ -25,7 +25,7 @@ struct Stop {};
 struct Record {
   std::atomic<std::uint32_t> fired{0};
   std::atomic<std::uint32_t> cancelled{0};
-  std::atomic<bool> lost{false};  // its receiver was to be killed
+  std::atomic<bool> lost{false};     // its receiver was to be killed
   std::atomic<std::int64_t> due{0};  // of monotonic_time()
 };
 

@@ -295,7 +295,7 @@ class Keeper {
 
  public:
   std::uint64_t populated_ = 0;  // leaves that the keeper had started
-  std::uint64_t restarts_ = 0;  // leaves that the crowd had to start again
+  std::uint64_t restarts_ = 0;   // leaves that the crowd had to start again
 
  private:
   Workload& workload_;

@@ -16,7 +16,8 @@ struct Counter : GenServer<Counter> {
   explicit Counter(int, std::string = {}) {}
 };
 struct Careful : GenServer<Careful> {
-  static constexpr ChildDefaults child_defaults{.restart = Restart::transient, .shutdown = brutal_kill, .significant = true};
+  static constexpr ChildDefaults child_defaults{
+      .restart = Restart::transient, .shutdown = brutal_kill, .significant = true};
 };
 struct Changing : GenServer<Changing> {
   explicit Changing(int) {}
@@ -38,7 +39,8 @@ TEST(ChildSpec, SV_001_the_defaults_are_those_of_a_worker) {
 
 TEST(ChildSpec, SV_001_a_supervisor_has_no_limit_for_its_shutdown_unless_it_is_set) {
   EXPECT_EQ(child<Counter>(1).type(ChildType::supervisor).shutdown(), Shutdown(infinity));
-  EXPECT_EQ(child<Counter>(1).type(ChildType::supervisor).shutdown(std::chrono::seconds(2)).shutdown().to_term(), Term(2000));
+  EXPECT_EQ(child<Counter>(1).type(ChildType::supervisor).shutdown(std::chrono::seconds(2)).shutdown().to_term(),
+            Term(2000));
 }
 
 TEST(ChildSpec, SV_009_a_shutdown_is_a_time_or_infinity_or_brutal_kill) {
@@ -63,8 +65,9 @@ TEST(ChildSpec, SV_004_fields_are_replaced_and_the_rest_stays) {
   EXPECT_EQ(other.restart(), Restart::temporary);
   EXPECT_EQ(other.modules(), Term("dynamic"_atom));
   EXPECT_EQ(other.start(), child<Counter>(1).start());
-  EXPECT_EQ(to_string(ChildSpec().id(4)), "%{id: 4, modules: [], restart: :permanent, shutdown: 5000, significant: false, "
-                                          "type: :worker}");
+  EXPECT_EQ(to_string(ChildSpec().id(4)),
+            "%{id: 4, modules: [], restart: :permanent, shutdown: 5000, significant: false, "
+            "type: :worker}");
 }
 
 TEST(ChildSpec, options_are_given_in_braces) {

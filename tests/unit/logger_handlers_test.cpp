@@ -256,8 +256,7 @@ TEST_F(LoggerFile, the_child_of_a_fork_writes_at_once) {
   EXPECT_EQ(status, 0);
   handler.log(event_of(Level::info, "parent again"));
   ASSERT_TRUE(handler.flush(1h));
-  EXPECT_EQ(content(file),
-            "09:34:56.789 [info] parent\n09:34:56.789 [info] child\n09:34:56.789 [info] parent again\n");
+  EXPECT_EQ(content(file), "09:34:56.789 [info] parent\n09:34:56.789 [info] child\n09:34:56.789 [info] parent again\n");
 }
 
 // -- memory, filters ------------------------------------------------------------------------------------------------------

@@ -140,8 +140,9 @@ TEST(SharedPages, integers_do_what_they_do_in_a_map) {
   compare_with_a_map<int>([](int number) { return number; });
 }
 TEST(SharedPages, strings_of_which_many_begin_alike_do_what_they_do_in_a_map) {
-  compare_with_a_map<std::string>(
-      [](int number) { return std::string(1, static_cast<char>('a' + number / 500)) + "longer:" + std::to_string(number); });
+  compare_with_a_map<std::string>([](int number) {
+    return std::string(1, static_cast<char>('a' + number / 500)) + "longer:" + std::to_string(number);
+  });
 }
 TEST(SharedPages, keys_without_ranks_do_what_they_do_in_a_map) {
   compare_with_a_map<Unranked>([](int number) { return Unranked{number}; });

@@ -136,7 +136,8 @@ TEST(SupervisorDecision, SV_005_fields_are_checked_in_order) {
   EXPECT_EQ(check_child(empty, mode), tuple("invalid_mfa"_atom, empty.start()));
   EXPECT_EQ(check_child(good().restart(static_cast<Restart>(7)).significant(), mode),
             tuple("invalid_restart_type"_atom, 7));
-  EXPECT_EQ(check_child(good().type(static_cast<ChildType>(7)).shutdown(-1s), mode), tuple("invalid_child_type"_atom, 7));
+  EXPECT_EQ(check_child(good().type(static_cast<ChildType>(7)).shutdown(-1s), mode),
+            tuple("invalid_child_type"_atom, 7));
   EXPECT_EQ(check_child(good().shutdown(-1s).modules(3), mode), tuple("invalid_shutdown"_atom, -1000));
   EXPECT_EQ(check_child(good().modules(3), mode), tuple("invalid_modules"_atom, 3));
   EXPECT_EQ(check_child(good().modules(list("a"_atom, "b")), mode), tuple("invalid_module"_atom, "b"));

@@ -36,7 +36,7 @@ class FileWatcher : public coppice::GenServer<FileWatcher> {
   struct Check {};
   struct CountLines {
     using Reply = std::uint64_t;
-  };  // shown so far
+  };                                       // shown so far
   static constexpr bool trap_exit = true;  // so that terminate runs when the tour ends
   static constexpr coppice::Name<FileWatcher> name{"FileWatcher"};
 
@@ -61,11 +61,11 @@ class FileWatcher : public coppice::GenServer<FileWatcher> {
   std::string shown_;  // its name in what we show
   File file_;
   struct ::stat identity_ {};
-  std::int64_t offset_ = 0;   // how far we have read
-  std::string line_;          // the beginning of a line whose end has not been written yet
-  bool cut_ = false;          // ... of which the rest is left out
-  bool more_ = false;         // the last check left something unread
-  std::string complaint_;     // the last one, so that each is shown once
+  std::int64_t offset_ = 0;  // how far we have read
+  std::string line_;         // the beginning of a line whose end has not been written yet
+  bool cut_ = false;         // ... of which the rest is left out
+  bool more_ = false;        // the last check left something unread
+  std::string complaint_;    // the last one, so that each is shown once
   std::uint64_t lines_ = 0;
 };
 

@@ -18,7 +18,7 @@ struct Settings {
   bool script = false;
   bool serve = false;
   std::string watch = {};  // a file to follow; empty: none
-  std::string data = {};  // the directory of the database and the configuration file
+  std::string data = {};   // the directory of the database and the configuration file
   std::chrono::milliseconds session_idle{3'000};
   std::shared_ptr<coppice::asio::Context> io = {};
   std::shared_ptr<std::atomic<std::uint16_t>> port = std::make_shared<std::atomic<std::uint16_t>>(0);

@@ -10,8 +10,8 @@
 namespace tour {
 namespace {
 
-std::mutex output;        // held while a text is written, never while a process waits
-bool prompted = false;    // a prompt stands at the end of the output; guarded by `output`
+std::mutex output;      // held while a text is written, never while a process waits
+bool prompted = false;  // a prompt stands at the end of the output; guarded by `output`
 
 constexpr std::string_view prompt_text = "tour> ";
 

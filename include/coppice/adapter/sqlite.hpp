@@ -57,17 +57,17 @@ using Value = std::variant<std::monostate, std::int64_t, double, std::string, Bl
 
 // What went wrong, coarsely; the rest is in code() and what().
 enum class ErrorKind : std::uint8_t {
-  error,  // SQL that makes no sense, no such table; a value that does not fit its type
-  busy,  // somebody else has locked the database for longer than busy_timeout
-  constraint,  // unique, not null, foreign key, check
-  full,  // no space on the disk, or max_pages
-  corrupt,  // the file is damaged
+  error,           // SQL that makes no sense, no such table; a value that does not fit its type
+  busy,            // somebody else has locked the database for longer than busy_timeout
+  constraint,      // unique, not null, foreign key, check
+  full,            // no space on the disk, or max_pages
+  corrupt,         // the file is damaged
   not_a_database,  // the file is something else
-  cannot_open,  // no such file or directory, or no permission
+  cannot_open,     // no such file or directory, or no permission
   read_only,
-  io,  // the operating system said no
+  io,           // the operating system said no
   interrupted,  // statement_timeout
-  too_big  // one of the limits
+  too_big       // one of the limits
 };
 
 class COPPICE_API DatabaseError : public std::runtime_error {
@@ -91,13 +91,13 @@ enum class Synchronous : std::uint8_t { off, normal, full };
 struct ConnectionOptions {
   Mode mode = Mode::read_write_create;
   std::chrono::milliseconds busy_timeout{5'000};  // how long to wait for a lock of somebody else
-  bool wal = true;  // a write-ahead log: readers and a writer at once. Not in memory
+  bool wal = true;                                // a write-ahead log: readers and a writer at once. Not in memory
   bool foreign_keys = true;
   Synchronous synchronous = Synchronous::full;
   std::chrono::milliseconds statement_timeout{0};  // a statement that runs longer is `interrupted`; 0: none
-  std::int64_t max_pages = 0;  // size of the database in pages (of 4096 bytes); 0: no limit
-  std::size_t rows_max = 1'000'000;  // of one query
-  std::size_t value_max = 64 * 1024 * 1024;  // bytes of one text or blob, and of a row
+  std::int64_t max_pages = 0;                      // size of the database in pages (of 4096 bytes); 0: no limit
+  std::size_t rows_max = 1'000'000;                // of one query
+  std::size_t value_max = 64 * 1024 * 1024;        // bytes of one text or blob, and of a row
 };
 
 namespace detail {

@@ -57,8 +57,8 @@ inline void run_test(const std::function<void(Simulation&)>& body, const Simulat
 }  // namespace v1
 }  // namespace coppice
 
-#define TEST_SIM_WITH(suite, name, ...)                                                            \
-  static void suite##_##name##_body([[maybe_unused]] ::coppice::testing::Simulation& simulation);  \
-  TEST(suite, name) { ::coppice::testing::run_test(suite##_##name##_body, __VA_ARGS__); }          \
+#define TEST_SIM_WITH(suite, name, ...)                                                           \
+  static void suite##_##name##_body([[maybe_unused]] ::coppice::testing::Simulation& simulation); \
+  TEST(suite, name) { ::coppice::testing::run_test(suite##_##name##_body, __VA_ARGS__); }         \
   static void suite##_##name##_body([[maybe_unused]] ::coppice::testing::Simulation& simulation)
 #define TEST_SIM(suite, name) TEST_SIM_WITH(suite, name, ::coppice::testing::SimulationOptions{})

@@ -50,10 +50,10 @@ struct Victim {
 // with the reason `kill`, so links and monitors see `killed` (PR-048). A step is a point where another thread may go on: whenever a
 // worker looks for work, a message is sent, a checkpoint passed. Some hundred of them are a short program.
 struct Faults {
-  std::uint32_t kills_permille = 0;    // at so many steps of 1000 one process gets the signal `kill`
+  std::uint32_t kills_permille = 0;  // at so many steps of 1000 one process gets the signal `kill`
   std::uint64_t kills_max = ~std::uint64_t{0};
   std::function<bool(const Victim&)> may_kill = {};  // none: everybody; the first process is never killed
-  std::uint32_t stalls_permille = 0;   // at so many the worker stands still, with its timers
+  std::uint32_t stalls_permille = 0;                 // at so many the worker stands still, with its timers
   std::chrono::nanoseconds stall_max = std::chrono::milliseconds(1);  // for at most this long
   // Of 1000 timers (of send_after, of the timeout of a wait, of a server's inactivity) so many fire later than asked for, by at
   // most late_max. read_timer and cancel_timer go on to tell what was asked for.
@@ -89,8 +89,8 @@ struct Deviation {
 
 struct SimulationOptions {
   std::uint64_t seed = 0;
-  unsigned schedulers = 3;       // simulated worker threads
-  RuntimeOptions runtime = {};   // `schedulers` there is ignored
+  unsigned schedulers = 3;      // simulated worker threads
+  RuntimeOptions runtime = {};  // `schedulers` there is ignored
   std::uint64_t steps_max = 50'000'000;
   Faults faults = {};
   // In place of the seed: all choices by policy, but for these. What shrink() and explore() find is replayed so.
@@ -207,13 +207,13 @@ COPPICE_API void for_each_seed(std::uint64_t count, const std::function<void(Sim
                                          const SimulationOptions& options = {}, std::uint64_t runs_max = 2000);
 
 struct ExploreOptions {
-  unsigned deviations_max = 2;          // of one run: most mistakes need few
+  unsigned deviations_max = 2;  // of one run: most mistakes need few
   std::uint64_t runs_max = 100'000;
-  SimulationOptions simulation = {};    // `seed` and `deviations` are ignored
+  SimulationOptions simulation = {};  // `seed` and `deviations` are ignored
 };
 struct Explored {
   std::uint64_t runs = 0;
-  bool complete = false;                // all runs within the bound, none failed
+  bool complete = false;  // all runs within the bound, none failed
   std::optional<Failure> failure = {};
 };
 // Goes through all schedules of a small program that deviate from the policy at most so often, depth first, and stops at

@@ -28,9 +28,9 @@ struct Response {
 using Answer = std::function<Response(const Request&)>;
 
 struct Limits {
-  std::size_t header_bytes_max = 8 * 1024;   // more is 431
-  std::size_t body_bytes_max = 64 * 1024;    // more is 413
-  std::size_t connections_max = 64;          // more are told 503
+  std::size_t header_bytes_max = 8 * 1024;        // more is 431
+  std::size_t body_bytes_max = 64 * 1024;         // more is 413
+  std::size_t connections_max = 64;               // more are told 503
   std::chrono::milliseconds request_time{5'000};  // from the first byte of a request to its last; more is 408
   std::chrono::milliseconds idle_time{30'000};    // between two requests; more ends the connection
   std::chrono::milliseconds drain_time{3'000};    // at the stop: how long a running request may take yet
