@@ -209,10 +209,24 @@ void Run::before_access(std::size_t location) {
   if (!memory_.touch(current_, location)) fail("freed memory is used");
 }
 
+// A function's name without template arguments, which compilers write differently.
+const std::string& plain_name(const char* function) {
+  static std::unordered_map<const char*, std::string> known;
+  std::string& plain = known[function];
+  if (!plain.empty()) return plain;
+  int depth = 0;
+  for (const char* at = function; *at != '\0'; ++at) {
+    if (*at == '<') ++depth;
+    if (depth == 0) plain += *at;
+    if (*at == '>' && depth > 0) --depth;
+  }
+  return plain;
+}
+
 std::memory_order Run::weakened(Operation operation, std::memory_order order, const detail::Where& where) const {
   const Weakened& weak = options_.weakened;
   const bool meant = weak.function != nullptr && weak.operation == operation &&
-                     std::strstr(where.function_name(), weak.function) != nullptr;
+                     plain_name(where.function_name()).find(weak.function) != std::string::npos;
   return meant ? weak.order : order;
 }
 

@@ -277,7 +277,7 @@ TEST(Tables, weaker_memory_orders_are_found) {
   weak("epochs, pinned with release", Operation::store, memory_order_release, "Pin::Pin(", by_hash);
   weak("epochs, unpinned without release", Operation::store, memory_order_relaxed, "Pin::~Pin(", by_hash);
   weak("epochs, pins looked at without acquire", Operation::load, memory_order_relaxed, "::try_advance(", by_hash);
-  weak("latch, freed without release", Operation::modify, memory_order_relaxed, "looks_before_sleep>::unlock(",
+  weak("latch, freed without release", Operation::modify, memory_order_relaxed, "BasicLatch::unlock(",
        [](Execution& execution) {
          Table table(false);
          for (std::uint64_t i = 0; i < 2; ++i) {

@@ -241,14 +241,11 @@ TEST(Watch, weaker_memory_orders_are_found) {
   const auto weak = [&](const char* what, Operation operation, std::memory_order order, const char* function) {
     model::expect_rejected(what, {.weakened = {operation, order, function}}, one);
   };
-  weak("watch, inbox pushed with release", Operation::exchange_if, memory_order_release,
-       "BasicInbox<Process, Atomic>::push(");
-  weak("watch, overflow counted with release", Operation::modify, memory_order_release,
-       "BasicOverflowQueue<Process, Atomic, Mutex>::push(");
+  weak("watch, inbox pushed with release", Operation::exchange_if, memory_order_release, "BasicInbox::push(");
+  weak("watch, overflow counted with release", Operation::modify, memory_order_release, "BasicOverflowQueue::push(");
   weak("watch, sleep announced with release", Operation::modify, memory_order_release, "::announce(");
   weak("watch, sleepers looked for with acquire", Operation::load, memory_order_acquire, "::wake");
-  weak("watch, inbox looked at with acquire", Operation::load, memory_order_acquire,
-       "BasicInbox<Process, Atomic>::empty(");
+  weak("watch, inbox looked at with acquire", Operation::load, memory_order_acquire, "BasicInbox::empty(");
 }
 
 }  // namespace
