@@ -44,8 +44,8 @@ namespace model {
 
 enum class Operation : std::uint8_t { load, store, modify, exchange_if };  // the last: compare_exchange
 
-// A weaker memory order than the source has: of the operations of one kind in the functions whose names (as a compiler
-// writes them, with their namespaces) contain `function`, or of all. A success order of a compare_exchange.
+// A weaker memory order than the source has: of the operations of one kind in the functions whose names (with their
+// namespaces, without template arguments) contain `function`, or of all. A success order of a compare_exchange.
 struct Weakened {
   Operation operation = Operation::load;
   std::memory_order order = std::memory_order_relaxed;
