@@ -13,8 +13,8 @@ namespace {
 using detail::make_node;
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored \
-    "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
+// Single inheritance without virtual functions: both compilers agree.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 template <class Node>
 consteval std::uint16_t payload_offset() {
   return static_cast<std::uint16_t>(offsetof(Node, payload));

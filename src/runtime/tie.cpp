@@ -14,8 +14,8 @@ namespace coppice::runtime {
 namespace {
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored \
-    "-Winvalid-offsetof"  // single inheritance without virtual functions: both compilers agree
+// Single inheritance without virtual functions: both compilers agree.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 constexpr std::size_t exit_offset = offsetof(Tie, exit);
 constexpr std::size_t link_offset = offsetof(Tie, link);
 constexpr std::size_t record_offset = offsetof(WatchingTie, record);

@@ -14,16 +14,16 @@
 //
 // Why a cancelled timer is never delivered after cancel has returned: firing takes the timer out of the tables under the
 // latch, and cancel looks there under the same latch. What fire has taken out is on its way, and cancel says false.
-// Messages are pushed after the lock was released; wake signals are pushed under it, so that a process which disarms its
+// Messages are pushed after the latch was released; wake signals are pushed under it, so that a process which disarms its
 // timer (and then may free it) never frees one that is being pushed.
 //
 // A wake timer is re-armed lazily. A process whose timer is armed, in the shard of the worker it is on, for a time no later
 // than its new deadline leaves it as it is: it is woken too early, finds that its deadline is still to come, and arms the
-// timer then. So whoever waits with the same timeout again and again touches the wheel once a timeout. The owner reads `armed_until` without the lock. What it
-// reads may be old in one case: the timer is being fired. Then either (1) firing has found `queued` false and pushes the
-// wake signal, which ends the wait that is about to begin; or (2) it has found `queued` true, that is an earlier wake
-// signal which the process has not taken in: taking it in exchanges `queued` (acquire), reads what firing wrote there
-// (release), and so sees `armed_until` as firing left it.
+// timer then. So whoever waits with the same timeout again and again touches the wheel once a timeout. The owner reads
+// `armed_until` without the latch. What it reads may be old in one case: the timer is being fired. Then either (1) firing has
+// found `queued` false and pushes the wake signal, which ends the wait that is about to begin; or (2) it has found `queued`
+// true, that is an earlier wake signal which the process has not taken in: taking it in exchanges `queued` (acquire), reads
+// what firing wrote there (release), and so sees `armed_until` as firing left it.
 #pragma once
 
 #include <atomic>

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 #include <map>
+#include <string>
 #include <vector>
 
 #include <coppice/ets.hpp>
@@ -81,7 +83,8 @@ void load(const std::string& path) {
 }  // namespace
 
 void fuzz::table_file(std::string_view input) {
-  static const std::string path = "/tmp/coppice-fuzz-" + std::to_string(::getpid()) + ".ets";
+  static const std::string path =
+      (std::filesystem::temp_directory_path() / ("coppice-fuzz-" + std::to_string(::getpid()) + ".ets")).string();
   Bytes bytes(input);
   const std::uint8_t how = bytes.byte();
   switch (how % 3) {
