@@ -533,6 +533,9 @@ class Table : public impl::Operations<Table<Key, Value>, Key, Value> {
     if (!file) return Error{file.reason()};
     std::vector<detail::ObjectRef> objects;
     detail::Decoder decoder{file->body};
+    if (!decoder.may_hold(file->info.size, detail::bytes_min<Key>() + detail::bytes_min<Value>())) {
+      return error("damaged");
+    }
     for (std::uint64_t i = 0; i < file->info.size; ++i) {
       std::optional<Key> key = detail::decode<Key>(decoder);
       std::optional<Value> value = key ? detail::decode<Value>(decoder) : std::nullopt;

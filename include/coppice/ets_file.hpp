@@ -6,7 +6,7 @@
 // Bytes, without alignment; integers lowest byte first. Taken are: numbers, bool, enumerations; std::string; optional,
 // pair, tuple and array of such; the standard containers of such; Atom; and aggregates, field by field. A type's schema
 // is a hash of this structure: a file of other types is refused. Another type is a compile error that names
-// `cannot_be_saved`.
+// `cannot_be_saved`. A range of more than 2^20 elements without any data is badarg when it is saved.
 #pragma once
 
 #include <array>
@@ -22,6 +22,7 @@
 
 #include <coppice/atom.hpp>
 #include <coppice/message.hpp>
+#include <coppice/process.hpp>
 #include <coppice/reflect.hpp>
 
 namespace coppice {
@@ -39,6 +40,12 @@ struct Decoder {
     rest.remove_prefix(size);
     return true;
   }
+  // Whether so many values of at least so many bytes may follow: nothing is made of a count that cannot be right.
+  [[nodiscard]] bool may_hold(std::uint64_t count, std::uint64_t bytes_min) const noexcept {
+    return count <= (bytes_min == 0 ? without_bytes_max : rest.size() / bytes_min);
+  }
+  // Values without any data take no bytes, so only this says how many of them are too many.
+  static constexpr std::uint64_t without_bytes_max = 1 << 20;
 };
 
 template <class T>
@@ -92,6 +99,32 @@ consteval std::uint64_t schema_of() {
   return mix_schema(schema<K>(), schema<V>());
 }
 
+// The fewest bytes that a value of this type takes.
+template <class T>
+consteval std::uint64_t bytes_min();
+template <class... Ts>
+consteval std::uint64_t bytes_min_of_fields(FieldTypes<Ts...>) {
+  return (std::uint64_t{0} + ... + bytes_min<Ts>());
+}
+template <class T, std::size_t... I>
+consteval std::uint64_t bytes_min_of_elements(std::index_sequence<I...>) {
+  return (std::uint64_t{0} + ... + bytes_min<std::remove_cvref_t<std::tuple_element_t<I, T>>>());
+}
+template <class T>
+consteval std::uint64_t bytes_min() {
+  if constexpr (SavedNumber<T>) {
+    return sizeof(T);
+  } else if constexpr (TermOptional<T>) {
+    return 1;
+  } else if constexpr (std::is_same_v<T, std::string> || std::is_same_v<T, Atom> || SavedRange<T>) {
+    return sizeof(std::uint64_t);  // a length
+  } else if constexpr (TermTupleLike<T>) {
+    return bytes_min_of_elements<T>(std::make_index_sequence<std::tuple_size_v<T>>{});
+  } else {
+    return bytes_min_of_fields(field_types_of<T>());
+  }
+}
+
 // -- writing
 
 template <class T>
@@ -113,6 +146,9 @@ void encode(std::string& out, const T& value) {
     encode(out, value.has_value());
     if (value) encode(out, *value);
   } else if constexpr (SavedRange<T>) {
+    if (bytes_min<typename T::value_type>() == 0 && value.size() > Decoder::without_bytes_max) {
+      throw_badarg("ets: a range of more than a million elements without data cannot be saved");
+    }
     encode_size(out, value.size());
     for (const auto& element : value) encode(out, static_cast<const typename T::value_type&>(element));
   } else if constexpr (TermTupleLike<T>) {
@@ -153,7 +189,7 @@ struct plain_element<std::pair<const A, B>> {
 template <class T>
 std::optional<T> decode_range(Decoder& in) {
   std::uint64_t size = 0;
-  if (!in.take(&size, sizeof size)) return std::nullopt;
+  if (!in.take(&size, sizeof size) || !in.may_hold(size, bytes_min<typename T::value_type>())) return std::nullopt;
   T range;
   for (std::uint64_t i = 0; i < size; ++i) {
     auto element = decode<typename plain_element<typename T::value_type>::type>(in);

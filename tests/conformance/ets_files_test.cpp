@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <tuple>
 
 namespace conformance::tables {
 namespace {
@@ -106,6 +107,39 @@ void load_damaged_files() {
   EXPECT_EQ(ets::all().size(), tables);
 }
 TEST(EtsFiles, ET_069_a_damaged_or_truncated_file_is_refused) { behaviour::on_threads(load_damaged_files); }
+
+// A file that is whole by its checksums may still have been made by somebody else. A count is compared with the bytes that
+// are there; where elements take none, with a limit.
+template <class Value>
+Term why_with_count(std::uint64_t objects, std::uint64_t elements) {
+  using Table = ets::Table<int, Value>;
+  const Folder folder;
+  std::string body;
+  detail::encode(body, 1);
+  detail::encode(body, elements);
+  const Table table = Table::create();
+  EXPECT_TRUE(detail::save_table(table.ref(), folder.file(), {detail::schema_of<int, Value>(), objects, body}));
+  const Result<Table> loaded = Table::load(folder.file());
+  return loaded ? Term(Atom("ok")) : loaded.reason().term();
+}
+BEHAVIOUR_TEST(EtsFiles, ET_069_a_count_that_cannot_be_right_is_refused) {
+  constexpr std::uint64_t huge = std::uint64_t{1} << 60;
+  using Nothings = std::vector<std::tuple<>>;
+  EXPECT_EQ(why_with_count<Nothings>(1, huge), Term(Atom("damaged")));
+  EXPECT_EQ(why_with_count<Nothings>(1, 3), Term(Atom("ok")));
+  EXPECT_EQ(why_with_count<std::vector<Nothings>>(1, huge), Term(Atom("damaged")));
+  EXPECT_EQ(why_with_count<std::vector<int>>(1, huge), Term(Atom("damaged")));
+  EXPECT_EQ(why_with_count<std::vector<int>>(huge, 0), Term(Atom("damaged")));
+  EXPECT_EQ(why_with_count<std::vector<int>>(1, 0), Term(Atom("ok")));
+  const Folder folder;
+  const auto none = ets::Table<std::tuple<>, std::tuple<>>::create();
+  none.insert({}, {});
+  EXPECT_TRUE(none.save(folder.file()));
+  EXPECT_TRUE((ets::Table<std::tuple<>, std::tuple<>>::load(folder.file())));
+  const auto many = ets::Table<int, Nothings>::create();
+  many.insert(1, Nothings((1 << 20) + 1));
+  EXPECT_TRUE(is_badarg([&] { (void)many.save(folder.file()); }));
+}
 
 BEHAVIOUR_TEST(EtsFiles, a_file_of_other_types_is_refused) {
   const Folder folder;

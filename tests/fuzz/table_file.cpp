@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <coppice/ets.hpp>
@@ -27,6 +28,8 @@ struct Row {
   bool on = false;
   friend bool operator==(const Row&, const Row&) = default;
 };
+
+using Nothings = std::vector<std::tuple<>>;  // whose elements take no bytes
 
 std::uint32_t crc32(std::string_view bytes) {
   std::uint32_t c = ~0U;
@@ -87,15 +90,17 @@ void fuzz::table_file(std::string_view input) {
       (std::filesystem::temp_directory_path() / ("coppice-fuzz-" + std::to_string(::getpid()) + ".ets")).string();
   Bytes bytes(input);
   const std::uint8_t how = bytes.byte();
-  switch (how % 3) {
+  switch (how % 4) {
     case 0: write(path, bytes.all()); break;
     case 1: write(path, file_of(detail::schema_of<std::uint32_t, std::string>(), bytes)); break;
-    default: write(path, file_of(detail::schema_of<std::string, Row>(), bytes)); break;
+    case 2: write(path, file_of(detail::schema_of<std::string, Row>(), bytes)); break;
+    default: write(path, file_of(detail::schema_of<std::uint32_t, Nothings>(), bytes)); break;
   }
   in_process([&] {
     (void)ets::file_info(path);
     load<std::uint32_t, std::string>(path);
     load<std::string, Row>(path);
+    load<std::uint32_t, Nothings>(path);
   });
   ::unlink(path.c_str());
 }
