@@ -80,25 +80,33 @@ class Counter : public GenServer<Counter> {
   struct GetValue {
     using Reply = long;
   };
+  struct PeekValue {  // the same, by a handler that has promised never to wait
+    using Reply = long;
+    static constexpr bool never_waits = true;
+  };
   static constexpr Name<Counter> name{"Counter"};
   explicit Counter(long value = 0) : value_(value) {}
   void handle_cast(Increment) { ++value_; }
   long handle_call(GetValue) const { return value_; }
+  long handle_call(PeekValue) const { return value_; }
 
  private:
   long value_;
 };
 
-double call(long count) {
+template <class M>
+double call_counter(long count) {
   Counter::start(7L).value();
   long sum = 0;
   const double begin = now();
-  for (long i = 0; i < count; ++i) sum += Counter::name.call(Counter::GetValue{});
+  for (long i = 0; i < count; ++i) sum += Counter::name.call(M{});
   const double seconds = now() - begin;
   check(sum == 7 * count, "call");
   Counter::name.stop();
   return seconds;
 }
+double call(long count) { return call_counter<Counter::GetValue>(count); }
+double call_in_place(long count) { return call_counter<Counter::PeekValue>(count); }
 
 double cast_then_get(long count) {
   Counter::start(0L).value();
@@ -188,11 +196,12 @@ double bytes_blocked_process(long count) {
   return bytes;
 }
 
-constexpr std::array<Workload, 9> workloads{{
+constexpr std::array<Workload, 10> workloads{{
     {"bytes_blocked_process", "bytes", 100'000, bytes_blocked_process, Kind::bytes},
     {"ping_pong_servers", "messages/s", 2'000'000, ping_pong_servers},
     {"ping_pong_plain", "messages/s", 2'000'000, ping_pong_plain},
     {"call", "calls/s", 500'000, call},
+    {"call_in_place", "calls/s", 500'000, call_in_place},
     {"cast_then_get", "casts/s", 5'000'000, cast_then_get},
     {"fan_in", "messages/s", 4'000'000, fan_in},
     {"spawn", "spawns/s", 1'000'000, spawn_and_exit},

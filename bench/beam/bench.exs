@@ -159,6 +159,7 @@ defmodule Bench.Workloads do
     "ping_pong_servers" => 2_000_000,
     "ping_pong_plain" => 2_000_000,
     "call" => 500_000,
+    "call_in_place" => 500_000,
     "cast_then_get" => 5_000_000,
     "fan_in" => 4_000_000,
     "spawn" => 1_000_000,
@@ -182,6 +183,7 @@ defmodule Bench.Workloads do
   def unit("ping_pong" <> _), do: "messages/s"
   def unit("fan_in"), do: "messages/s"
   def unit("call"), do: "calls/s"
+  def unit("call_in_place"), do: "calls/s"
   def unit("cast_then_get"), do: "casts/s"
   def unit("spawn"), do: "spawns/s"
   def unit("task"), do: "tasks/s"
@@ -229,6 +231,9 @@ defmodule Bench.Workloads do
     GenServer.stop(server)
     {n, time}
   end
+
+  # The same program: BEAM has no such promise.
+  def run("call_in_place", n), do: run("call", n)
 
   def run("cast_then_get", n) do
     {:ok, server} = GenServer.start(Bench.Counter, 0, name: Bench.Counter)

@@ -107,13 +107,23 @@ class Echo : public GenServer<Echo> {
   struct Get {
     using Reply = long;
   };
+  struct Peek {
+    using Reply = long;
+    static constexpr bool never_waits = true;
+  };
   static constexpr Name<Echo> name{"Echo"};
   long handle_call(Get) const { return 7; }
+  long handle_call(Peek) const { return 7; }
 };
 
 void call(long n) {
   Echo::start().value();
   for (long i = 0; i < n; ++i) check(Echo::name.call(Echo::Get{}) == 7, "call");
+}
+
+void call_in_place(long n) {
+  Echo::start().value();
+  for (long i = 0; i < n; ++i) check(Echo::name.call(Echo::Peek{}) == 7, "call_in_place");
 }
 
 inline constexpr Registry<std::string>::Name names{"Names"};
@@ -223,10 +233,11 @@ struct Operation {
   void (*run)(long n);
 };
 
-constexpr std::array<Operation, 14> operations{{
+constexpr std::array<Operation, 15> operations{{
     {"cast", 20'000, cast},
     {"message", 20'000, message},
     {"call", 20'000, call},
+    {"call_in_place", 20'000, call_in_place},
     {"call_via", 10'000, call_via},
     {"spawn_exit", 10'000, spawn_exit},
     {"task", 5'000, task},

@@ -166,6 +166,21 @@ struct CallOutcome {
   [[nodiscard]] COPPICE_API CallFailure failure(const CallTarget& target) const;
 };
 
+// A call whose handler may run on its caller's stack, without an envelope (runtime/in_place.hpp). It stands in the caller's
+// frame; what derives from it has the request and a place for the reply.
+struct PlacedCall {
+  const TypeIdentity* type;
+  const void* behaviour;                    // as SignalTable::behaviour
+  void (*run)(ServerBody&, PlacedCall&);    // runs the handler, and says so if it has replied
+  CallNode* (*make_envelope)(PlacedCall&);  // the request, in an envelope after all
+  bool answered = false;
+  CallNode* node = nullptr;                 // the envelope, once it is made
+  std::optional<CallOutcome> outcome = {};  // of a call that was made, and not answered by the handler
+};
+
+// Makes the call in place if that may be. False: it was not made. True: it is over, by an answer or with an outcome.
+[[nodiscard]] COPPICE_API bool call_in_place(const Pid& server, PlacedCall& call, WaitTime timeout);
+
 // Makes the call in `node` and waits for its end. Any thread; a foreign one blocks. Consumes the node if it fails.
 COPPICE_API CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIdentity& request,
                                      WaitTime timeout);

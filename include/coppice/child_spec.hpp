@@ -150,6 +150,7 @@ class COPPICE_API ChildSpec {
   [[nodiscard]] ChildType type() const noexcept { return type_; }
   // Unless they were set: the module of the start call, or :dynamic if a function starts it.
   [[nodiscard]] Term modules() const;
+  [[nodiscard]] bool has_modules() const noexcept { return modules_.has_value(); }  // were they set?
   [[nodiscard]] bool is_significant() const noexcept { return significant_; }
   [[nodiscard]] const std::optional<Backoff>& backoff() const noexcept { return backoff_; }
 

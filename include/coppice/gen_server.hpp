@@ -38,6 +38,13 @@
 // `using Messages = coppice::Messages<A, B>`; Down, ExitMessage, Timeout, Response, one TaskResult<T> (several are listed),
 // and a catch-all `Term` or `std::any` need no listing. What nobody handles is logged as an error and the server goes on (GS-109).
 //
+// Never waiting. A message with `static constexpr bool never_waits = true;` beside its Reply promises for its handle_call
+// that it does not wait: no receive, no call, no start, no await, no sleep, no blocking. If the server is idle it runs on its
+// caller's stack, like a function, in less than half the time; everything else is as ever. (One that returns an Answer or
+// takes a From runs as others do.) A handler that breaks the promise ends its server with `{never_waits, message}`, whichever
+// way it was called; yield() and checkpoint() do not let others run in it. It has 64 KiB of stack at least. For short
+// handlers: a getter, a counter, a look into a map. OTP has no such thing.
+//
 // Ending. A handler ends its server by stop(reason), by throwing, or by exit(reason). `void terminate(const ExitReason&)`
 // runs then, and at the parent's exit if `static constexpr bool trap_exit = true`; never after a kill (GS-092, GS-093).
 // Destructors always run. After a throw, terminate sees the state as the handler left it.

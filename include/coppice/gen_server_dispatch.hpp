@@ -280,6 +280,18 @@ template <class S, class M>
 inline constexpr SignalTable continue_table{
     SignalKind::message,           message_offset<M>(),     &type_identity<M>, server_table<S>(),
     &destroy_node<MessageNode<M>>, &deliver_continue<S, M>, nullptr,           &describe_payload<M>};
+// `static constexpr bool never_waits = true;` in a message: see gen_server.hpp.
+template <class M>
+consteval bool promises_not_to_wait() {
+  if constexpr (requires { M::never_waits; }) {
+    static_assert(std::is_same_v<decltype(M::never_waits), const bool>,
+                  "never_waits is declared as: static constexpr bool never_waits = true;");
+    return M::never_waits;
+  } else {
+    return false;
+  }
+}
+
 template <class S, class M>
 inline constexpr SignalTable call_table{SignalKind::message,
                                         envelope_offset<M, typename M::Reply>(),
@@ -288,7 +300,10 @@ inline constexpr SignalTable call_table{SignalKind::message,
                                         &destroy_node<Envelope<M, typename M::Reply>>,
                                         &deliver_call<S, M>,
                                         &bounce_call,
-                                        &describe_payload<M>};
+                                        &describe_payload<M>,
+                                        false,
+                                        nullptr,
+                                        promises_not_to_wait<M>()};
 
 template <class M>
 void check_message() {
@@ -325,6 +340,38 @@ CallNode* make_call(M&& message) {
   node->reply_table = &reply_table<T, R>;
   return node;
 }
+// -- calls in place -----------------------------------------------------------------------------------------------------
+
+// A handler that gives its reply to a From, or asks for more than a reply, takes an envelope.
+template <class S, class M>
+consteval bool runs_in_place() {
+  if constexpr (!promises_not_to_wait<M>() || IsMachine<S> || HandlesFromCall<S, M>) {
+    return false;
+  } else {
+    return !std::is_base_of_v<Wish, decltype(std::declval<S&>().handle_call(std::declval<M>()))>;
+  }
+}
+
+template <class S, class M>
+struct PlacedRequest : PlacedCall {
+  M request;
+  std::optional<typename M::Reply> reply;
+
+  explicit PlacedRequest(M&& message)
+      : PlacedCall{&type_identity<M>, server_table<S>(), &run_handler, &put_into_envelope},
+        request(std::move(message)) {
+    check_message<M>();
+  }
+  static void run_handler(ServerBody& body, PlacedCall& call) {
+    auto& placed = static_cast<PlacedRequest&>(call);
+    placed.reply.emplace(server_of<S>(body).handle_call(std::move(placed.request)));
+    placed.answered = true;
+  }
+  static CallNode* put_into_envelope(PlacedCall& call) {
+    return make_call<S>(std::move(static_cast<PlacedRequest&>(call).request));
+  }
+};
+
 // How a request shows in an exit reason: the tag of its type. Its value has gone to the server.
 template <class M>
 Term request_term() {

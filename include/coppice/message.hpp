@@ -170,6 +170,7 @@ struct SignalTable {
   Term (*describe)(const void* payload);        // for reports and catch-alls
   bool is_cast = false;                         // typed delivery to handle_cast
   std::any (*to_any)(void* payload) = nullptr;  // for a catch-all; moves the payload. Null: it cannot be copied
+  bool never_waits = false;                     // typed delivery of a call: its handler has promised not to wait
 };
 
 struct Signal {

@@ -19,7 +19,8 @@ inline namespace v1 {
 
 // The identity of one process for its whole life, never handed to another process.
 //
-// `number` holds the slot of the process in its runtime (low 24 bits) and how often that slot was used (high 40 bits).
+// `number` holds the slot of the process in its runtime (low 24 bits) and the count of that slot's uses (high 40 bits),
+// which leaves out the multiples of 65 536.
 // `node` is 0 for a process of this program, else the index of a node name. `creation` tells the incarnations of a
 // node, and the runtimes of one program, apart. A default-constructed Pid is no process: false in a condition, and dead
 // wherever a dead pid is accepted. Prints as `<0.12.0>`: node, slot, uses of the slot.

@@ -324,7 +324,8 @@ template <class F>
 auto blocking(F&& function) -> decltype(function()) {
   using R = decltype(function());
   if constexpr (std::is_void_v<R>) {
-    detail::blocking([](void* f) { (*static_cast<std::remove_reference_t<F>*>(f))(); }, std::addressof(function));
+    detail::blocking([](void* f) { (*static_cast<std::remove_reference_t<F>*>(f))(); },
+                     const_cast<void*>(static_cast<const void*>(std::addressof(function))));
   } else {
     struct Job {
       std::remove_reference_t<F>* function;

@@ -30,8 +30,8 @@ class World;
 }
 inline namespace v1 {
 
-// Whether a call to an idle server hands the caller's thread to it (docs/internals/hand_off.md). Nothing but the clock can
-// tell: this is for tests and measurements. In a simulation `automatic` leaves each case to the seed.
+// Whether a call to an idle server hands the caller's thread to it, or its stack (docs/internals/hand_off.md). Nothing but
+// the clock can tell: this is for tests and measurements. In a simulation `automatic` leaves each case to the seed.
 enum class HandOff : std::uint8_t { automatic, always, never };
 
 struct RuntimeOptions {

@@ -84,6 +84,11 @@ template <class S, class M>
 [[nodiscard]] CallNode* make_call(M&& message);
 template <class M>
 [[nodiscard]] Term request_term();
+// May its handler run on the caller's stack?
+template <class S, class M>
+consteval bool runs_in_place();
+template <class S, class M>
+struct PlacedRequest;
 
 // A class may say as what its calls show in exit reasons, and how long they wait by default.
 template <class S>
@@ -138,6 +143,8 @@ class Addressed : public detail::AddedOperations<Address, S> {
     using Message_ = std::remove_cvref_t<M>;
     if constexpr (!detail::HandlesCall<S, Message_>) {
       return typename does_not_handle_call<S, Message_>::see_the_handlers_of_the_server{};
+    } else if constexpr (detail::runs_in_place<S, Message_>()) {
+      return call_in_place(Message_(std::forward<M>(message)), timeout);
     } else {
       using R = typename Message_::Reply;
       detail::CallNode* node = nullptr;
@@ -162,6 +169,8 @@ class Addressed : public detail::AddedOperations<Address, S> {
     using Message_ = std::remove_cvref_t<M>;
     if constexpr (!detail::HandlesCall<S, Message_>) {
       return typename does_not_handle_call<S, Message_>::see_the_handlers_of_the_server{};
+    } else if constexpr (detail::runs_in_place<S, Message_>()) {
+      return try_call_in_place(Message_(std::forward<M>(message)), timeout);
     } else {
       using R = typename Message_::Reply;
       detail::CallOutcome outcome = detail::perform_call(
@@ -216,6 +225,39 @@ class Addressed : public detail::AddedOperations<Address, S> {
 
  private:
   [[nodiscard]] const Address& address() const noexcept { return static_cast<const Address&>(*this); }
+
+  // A message whose handler never waits: by the way through the mailbox if it cannot run in place.
+  template <class M>
+  typename M::Reply call_in_place(M message, WaitTime timeout) const {
+    detail::PlacedRequest<S, M> call(std::move(message));
+    const Pid pid = address().pid();
+    const bool over = detail::call_in_place(pid, call, timeout);
+    if (call.answered) [[likely]]
+      return *std::move(call.reply);
+    detail::CallTarget target = detail::target_of<S>(address().target());
+    if (over) {
+      target.pid = pid;
+    } else {
+      call.outcome = detail::perform_call(target, detail::make_call<S>(std::move(call.request)),
+                                          detail::type_identity<M>, timeout);
+    }
+    if (call.outcome->node != nullptr) return take_reply<typename M::Reply>(call.outcome->node);
+    detail::throw_made(detail::make_call_exit(target, detail::request_term<M>(), timeout, *call.outcome));
+  }
+  template <class M>
+  Result<typename M::Reply> try_call_in_place(M message, WaitTime timeout) const {
+    using R = typename M::Reply;
+    detail::PlacedRequest<S, M> call(std::move(message));
+    const bool over = detail::call_in_place(address().pid(), call, timeout);
+    if (call.answered) [[likely]]
+      return Result<R>(*std::move(call.reply));
+    if (!over) {
+      call.outcome = detail::perform_call(address().target(), detail::make_call<S>(std::move(call.request)),
+                                          detail::type_identity<M>, timeout);
+    }
+    if (call.outcome->node == nullptr) return Result<R>(Error{std::move(call.outcome->cause)});
+    return Result<R>(take_reply<R>(call.outcome->node));
+  }
   template <class R>
   static R take_reply(detail::CallNode* node) {
     detail::MessageOwner owner{node};

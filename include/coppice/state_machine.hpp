@@ -399,7 +399,7 @@ class StateMachine : public GenServer<S> {
       } else {
         static_assert(std::is_same_v<Returned, Entered>, "handle_enter must return void or Entered");
         Entered entered = detail::OnEnter::invoke(machine, std::forward<decltype(in_state)>(in_state)..., State(old));
-        outcome.actions.append(std::move(entered.actions_));
+        outcome.actions.append_of_enter(std::move(entered.actions_));
         outcome.stop = entered.verdict_ == Verdict_::stop;
         outcome.reason = std::move(entered.reason_);
         outcome.enter = entered.verdict_ == Verdict_::repeat;

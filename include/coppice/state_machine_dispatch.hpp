@@ -221,7 +221,8 @@ struct MachineActions {
   bool postpone = false;
   std::vector<EventPointer> inserted;
   std::vector<TimeoutAction> timeouts;
-  void append(MachineActions&& more);
+  // What an enter call wants besides: it can neither postpone nor insert (SM-030).
+  void append_of_enter(MachineActions&& more);
 };
 
 // What an event has led to, the new state being set already.

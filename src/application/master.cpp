@@ -7,6 +7,7 @@
 #include <coppice/receive.hpp>
 #include <coppice/timer.hpp>
 
+#include "application/applications.hpp"
 #include "application/callbacks.hpp"
 #include "application/controller.hpp"
 #include "runtime/core.hpp"
@@ -122,6 +123,9 @@ void run_master(const MasterJob& job) {
   trap_exit(true);
   group_leader(self(), self());
   set_label(tuple("application_master"_atom, job.app));
+  // Before anybody is born into the group: the controller notes us, too, but we may be faster.
+  runtime::Core& core = runtime::core_of(*runtime::current_process());
+  Applications::of(core).note_leader(job.app, self());
   Master(job).run();
 }
 

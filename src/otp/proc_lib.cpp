@@ -40,9 +40,7 @@ class GenericBody final : public runtime::Body {
       why = reason;
       crashed = leaving == runtime::Leave::by_exit;
     }
-    if (crashed && !reported && !why.is_shutdown_kind() && runtime::reporter().crash_report != nullptr) {
-      runtime::reporter().crash_report(process, why);
-    }
+    if (crashed && !reported && !why.is_shutdown_kind()) runtime::reporter().crash_report(process, why);
     runtime::die(process, why);
   }
 

@@ -110,38 +110,49 @@ ServerLoop::Step ServerLoop::step_without_message(Process& process) {
 
 // -- handling -------------------------------------------------------------------------------------------------------------
 
-// Runs a callback and acts on how it left: by return, by an exception, or because the process is leaving.
+// Runs a callback. It leaves by return, by an exception, or because the process is leaving.
 template <class F>
-[[gnu::always_inline]] inline void ServerLoop::guard(Process& process, F&& callback) {
+[[gnu::always_inline]] inline ServerLoop::Cause ServerLoop::run_callback(Process& process, F&& callback) {
   if (!wish.is_empty()) [[unlikely]]
     wish = {};
-  Cause cause = Cause::stop;
-  bool failed = false;
+  Cause left = Cause::none;
   body_.in_turn = true;
   try {
     callback();
     runtime::leave_if_due(process);
   } catch (const runtime::LeaveStack&) {
-    failed = true;
-    cause = Cause::exit;
+    left = Cause::exit;
     failure_ = body_.reason;
   } catch (const Exit& exit) {
-    failed = true;
-    cause = Cause::exit;
+    left = Cause::exit;
     failure_ = exit.reason();
   } catch (...) {
-    failed = true;
-    cause = Cause::exception;
+    left = Cause::exception;
     failure_ = runtime::reason_of_current_exception();
   }
   body_.in_turn = false;
+  body_.must_go_on = false;
   body_.handled_call = nullptr;
-  if (body_.leaving != runtime::Leave::no) [[unlikely]]
-    return after_leaving(process);
-  if (failed) [[unlikely]]
-    return after_failure(process, cause);
-  if (!wish.is_empty() || asked_to_end_ || body_.orphans != nullptr) [[unlikely]]
-    after_wish(process);
+  return left;
+}
+
+// Is there nothing to act on?
+[[gnu::always_inline]] inline bool ServerLoop::is_over(Cause left) const noexcept {
+  return left == Cause::none && body_.leaving == runtime::Leave::no && wish.is_empty() && !asked_to_end_ &&
+         body_.orphans == nullptr;
+}
+
+void ServerLoop::act_on(Process& process, Cause left) {
+  if (body_.leaving != runtime::Leave::no) return after_leaving(process);
+  if (left != Cause::none) return after_failure(process, left);
+  after_wish(process);
+}
+
+template <class F>
+[[gnu::always_inline]] inline void ServerLoop::guard(Process& process, F&& callback) {
+  const Cause left = run_callback(process, std::forward<F>(callback));
+  if (!is_over(left)) [[unlikely]]
+    act_on(process, left);
 }
 
 [[gnu::always_inline]] inline void ServerLoop::handle_typed_or_bare(Process& process, Signal* message) {
@@ -157,10 +168,10 @@ template <class F>
   const bool is_call = how.bounce != nullptr;
   process.handling.store(how.type, std::memory_order_relaxed);
   last_type_ = how.type;
-  if (shown_reply) shown_reply.reset();
   if (is_call) {
     unanswered = static_cast<detail::CallNode*>(message);
     last_caller_ = unanswered->caller;
+    body_.must_go_on = how.never_waits;
   } else {
     last_message_ = message;
   }
@@ -177,6 +188,43 @@ template <class F>
   if (debug_ != nullptr && !ended_) [[unlikely]]
     tell_outcome(last_caller_);
   if (is_call) last_caller_ = {};
+}
+
+// What the handler leaves to be done beyond its reply is done by the next step.
+runtime::InPlace ServerLoop::handle_in_place(Process& process, detail::PlacedCall& call) noexcept {
+  if (call.behaviour != table || ended_ || left_over_ || continuation_ != nullptr || suspended_ || debug_ != nullptr) {
+    return runtime::InPlace::refused;
+  }
+  ++body_.reductions;
+  if (body_.queue_peak == 0) body_.queue_peak = 1;
+  timeout_ = -1;
+  wake_at_ = platform::never;
+  process.handling.store(call.type, std::memory_order_relaxed);
+  last_type_ = call.type;
+  body_.must_go_on = true;
+  left_ = run_callback(process, [&] { call.run(*this, call); });
+  if (call.answered && is_over(left_)) [[likely]] {
+    process.handling.store(nullptr, std::memory_order_relaxed);
+    return runtime::InPlace::done;
+  }
+  left_over_ = true;
+  last_caller_ = runtime::this_worker()->buried()->body->pid;
+  if (!call.answered) {
+    call.node = call.make_envelope(call);
+    unanswered = call.node;
+  }
+  return runtime::InPlace::goes_on;
+}
+
+// Before anything is taken in: whatever has come meanwhile comes after the handler.
+ServerLoop::Step ServerLoop::step_from_before(Process& process) {
+  if (left_over_) {
+    left_over_ = false;
+    act_on(process, left_);
+    process.handling.store(nullptr, std::memory_order_relaxed);
+    last_caller_ = {};
+  }
+  return ended_ ? Step::ended : Step::handled;
 }
 
 void ServerLoop::handle(Process& process, Signal* message) {
@@ -340,7 +388,6 @@ void ServerLoop::end(Process& process, ExitReason reason, Cause cause) {
   }
   end_reason_ = reason;
   ended_ = true;
-  if (continuation_ != nullptr) continuation_->table->destroy(std::exchange(continuation_, nullptr));
   if (!killed && !reason.is_shutdown_kind()) report_end(process, reason, cause);
 }
 
@@ -358,7 +405,7 @@ void ServerLoop::report_end(Process& process, const ExitReason& reason, Cause ca
     for (const sys::Event& event : debug_->log) report.log.push_back(event.term());
   }
   logger::terminate_report(report);
-  if (runtime::reporter().crash_report != nullptr) runtime::reporter().crash_report(process, reason);
+  runtime::reporter().crash_report(process, reason);
 }
 
 void ServerLoop::fail_orphans(const ExitReason& reason) noexcept {

@@ -42,8 +42,8 @@ class ServerLoop : public detail::ServerBody {
   ServerLoop& operator=(const ServerLoop&) = delete;
 
   Step step(Process& process) {
-    if (ended_) [[unlikely]]
-      return Step::ended;
+    if (ended_ || left_over_) [[unlikely]]
+      return step_from_before(process);
     runtime::intake(process);
     if (body_.leaving != runtime::Leave::no || continuation_ != nullptr || suspended_) [[unlikely]] {
       return step_otherwise(process);
@@ -54,7 +54,10 @@ class ServerLoop : public detail::ServerBody {
     return ended_ ? Step::ended : Step::handled;
   }
 
-  // Acts on what init asked for: true if the server goes on.
+  // A call in place: in_place.hpp. Refused if there is more to do for it than to run its handler.
+  [[nodiscard]] runtime::InPlace handle_in_place(Process& process, detail::PlacedCall& call) noexcept;
+
+  // Acts on what init asked for, which is not to end.
   void begin(detail::Wish wish);
   // Until when an idle server sleeps. While it is suspended no timeout may fire: resuming restarts it (GS-118).
   [[nodiscard]] platform::Nanoseconds wake_at() const noexcept { return suspended_ ? platform::never : wake_at_; }
@@ -86,8 +89,10 @@ class ServerLoop : public detail::ServerBody {
   void ask_to_terminate(const ExitReason& reason);  // after the system message that asks
 
  private:
-  enum class Cause { stop, exit, exception };
+  // Why a server ends, and how a callback has left: by return (none), or for a reason that stands in failure_.
+  enum class Cause : std::uint8_t { none, stop, exit, exception };
 
+  Step step_from_before(Process& process);      // ended, or what a handler in place has left over
   Step step_otherwise(Process& process);        // leaving, suspended, or a continuation comes first
   Step step_without_message(Process& process);  // a timeout is pending
   Signal* next_while_suspended(Process& process);
@@ -97,6 +102,10 @@ class ServerLoop : public detail::ServerBody {
   void handle_typed_or_bare(Process& process, Signal* message);
   void handle_unknown(Process& process, Signal* message);
   void tell_outcome(const Pid& caller);
+  template <class F>
+  [[nodiscard]] Cause run_callback(Process& process, F&& callback);
+  [[nodiscard]] bool is_over(Cause left) const noexcept;
+  void act_on(Process& process, Cause left);
   template <class F>
   void guard(Process& process, F&& callback);
   void after_failure(Process& process, Cause cause);
@@ -118,6 +127,8 @@ class ServerLoop : public detail::ServerBody {
   std::int64_t timeout_ = -1;  // the pending inactivity timeout's full length, ns; -1: none
   bool suspended_ = false;
   bool ended_ = false;
+  bool left_over_ = false;  // how a handler in place has left is to be acted on
+  Cause left_ = Cause::none;
   ExitReason end_reason_;
   ExitReason failure_;  // what a callback has thrown, until it is acted on
   std::optional<ExitReason> asked_to_end_;
@@ -151,6 +162,7 @@ class Server final : public runtime::Body {
   [[nodiscard]] std::string initial_call() const override;
   void announce_end(const ExitReason& reason) noexcept override;
   [[nodiscard]] bool is_generic() const noexcept override { return true; }
+  [[nodiscard]] runtime::InPlace run_in_place(Process& process, detail::PlacedCall& call) noexcept override;
   [[nodiscard]] runtime::Rest* go_to_rest(Process& process) noexcept override;
 
   [[nodiscard]] ServerLoop& loop() noexcept { return loop_; }

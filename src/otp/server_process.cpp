@@ -66,6 +66,10 @@ Server::~Server() {
   if (rest_ != nullptr) delete_rest(rest_);
 }
 
+runtime::InPlace Server::run_in_place(Process& process, detail::PlacedCall& call) noexcept {
+  return starting_ != nullptr ? runtime::InPlace::refused : loop_.handle_in_place(process, call);
+}
+
 runtime::Rest* Server::go_to_rest(Process& process) noexcept {
   if (starting_ != nullptr || !loop_.can_rest() || !runtime::can_rest(process)) return nullptr;
   ServerRest* rest = std::exchange(rest_, nullptr);
@@ -87,7 +91,7 @@ void Server::destroy_state() noexcept {
 
 void Server::announce_end(const ExitReason& why) noexcept {
   loop_.fail_open_calls(why);
-  if (starting_ != nullptr && starting_->node != nullptr) {
+  if (starting_ != nullptr) {
     StartOutcome outcome = starting_->outcome;
     if (outcome.kind == StartOutcome::Kind::ok) outcome = {StartOutcome::Kind::error, {}, why, {}};
     answer_start(std::move(outcome));
@@ -109,9 +113,7 @@ void Server::fail_start(Process& process, StartOutcome outcome, const ExitReason
     } catch (...) {  // the registry has gone, and the name with it
     }
   }
-  if (report && !exit_reason.is_shutdown_kind() && runtime::reporter().crash_report != nullptr) {
-    runtime::reporter().crash_report(process, exit_reason);
-  }
+  if (report && !exit_reason.is_shutdown_kind()) runtime::reporter().crash_report(process, exit_reason);
   runtime::die(process, exit_reason);
 }
 

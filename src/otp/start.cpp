@@ -56,20 +56,31 @@ StartNode* new_start_node() {
 
 ExitReason already_started(const Pid& holder) { return ExitReason(tuple(Atom("already_started"), Term(holder))); }
 
+namespace {
+
+bool has_name(const runtime::Body& body) {
+  return body.extension_ != nullptr && !body.extension_->name.empty() &&
+         body.core->names().whereis(body.extension_->name) == body.pid;
+}
+
+// Without making a term of the pid, which each child would pay for.
+bool is_shown_as(const runtime::Body& body, const Term& term) {
+  return has_name(body) ? term.is_atom(Atom(body.extension_->name)) : term.as_pid() == body.pid;
+}
+
+}  // namespace
+
 Term shown_as_ancestor(const runtime::Process& process) {
   const runtime::Body& body = *process.body;
-  const bool named = body.extension_ != nullptr && !body.extension_->name.empty() &&
-                     body.core->names().whereis(body.extension_->name) == body.pid;
-  return named ? Term(Atom(body.extension_->name)) : Term(body.pid);
+  return has_name(body) ? Term(Atom(body.extension_->name)) : Term(body.pid);
 }
 
 runtime::SharedLineage lineage_for_children(runtime::Process& parent) {
   runtime::Extension& extension = parent.body->extension();
-  Term shown = shown_as_ancestor(parent);
   // Made anew after the parent has been given a name, or has lost it: anybody may unregister it.
-  if (extension.for_children == nullptr || extension.for_children->ancestor != shown) {
+  if (extension.for_children == nullptr || !is_shown_as(*parent.body, extension.for_children->ancestor)) {
     auto lineage = std::make_unique<runtime::Lineage>();
-    lineage->ancestor = std::move(shown);
+    lineage->ancestor = shown_as_ancestor(parent);
     lineage->older = parent.body->lineage;
     extension.for_children = runtime::SharedLineage(std::move(lineage));
   }
@@ -79,6 +90,7 @@ runtime::SharedLineage lineage_for_children(runtime::Process& parent) {
 StartOutcome start_generic(runtime::Process& parent, MakeBody make_body, void* context, const SpawnOptions& options,
                            detail::Bond bond, WaitTime timeout, const char* kind) {
   runtime::Core& core = runtime::core_of(parent);
+  runtime::end_if_it_must_go_on(parent);
   if (runtime::must_not_wait(parent)) return {StartOutcome::Kind::error, {}, parent.body->reason, {}};
   runtime::leave_if_due(parent);
   const platform::Nanoseconds deadline = runtime::deadline_of(parent, timeout);

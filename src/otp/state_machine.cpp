@@ -18,9 +18,7 @@ namespace coppice {
 inline namespace v1 {
 namespace detail {
 
-void MachineActions::append(MachineActions&& more) {
-  postpone = postpone || more.postpone;
-  std::move(more.inserted.begin(), more.inserted.end(), std::back_inserter(inserted));
+void MachineActions::append_of_enter(MachineActions&& more) {
   std::move(more.timeouts.begin(), more.timeouts.end(), std::back_inserter(timeouts));
 }
 
@@ -84,7 +82,7 @@ void MachineCore::handle(ServerBody& body, const MachineTable& table, EventPoint
 
 // False if the machine is to end.
 bool MachineCore::settle(ServerBody& body, const MachineTable& table, MachineOutcome& outcome, EventPointer event) {
-  while (outcome.enter && !outcome.stop && table.enter != nullptr) {
+  while (outcome.enter && table.enter != nullptr) {
     outcome.enter = false;
     table.enter(body.state, outcome);
   }
@@ -93,7 +91,7 @@ bool MachineCore::settle(ServerBody& body, const MachineTable& table, MachineOut
     body.wish.reason = outcome.reason;
     return false;
   }
-  if (outcome.actions.postpone && event != nullptr) postponed_.push_back(std::move(event));
+  if (outcome.actions.postpone) postponed_.push_back(std::move(event));
   if (outcome.changed) {
     queue_.insert(queue_.begin(), std::make_move_iterator(postponed_.begin()),
                   std::make_move_iterator(postponed_.end()));
@@ -140,9 +138,7 @@ void MachineCore::carry_out(TimeoutAction action, const MachineTable& table) {
 Term MachineCore::status(Term state, Term data) const {
   const auto terms = [](const auto& events) {
     std::vector<Term> all;
-    for (const EventPointer& event : events) {
-      if (event != nullptr) all.push_back(event->describe());
-    }
+    for (const EventPointer& event : events) all.push_back(event->describe());
     return Term::list_of(std::move(all));
   };
   if (queue_.empty() && postponed_.empty() && timeouts_.empty()) return Term(tuple(std::move(state), std::move(data)));

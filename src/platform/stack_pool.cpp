@@ -13,6 +13,9 @@
 // are whole pages, so the low bits are free for the kind of guard. The header is made anew when the stack is handed out. (With
 // a sanitizer the header keeps what that knows of the stack, and stays.)
 //
+// A pool that ends leaves its stacks to the next (KeptStacks) if they are few and all in `warm`: then that one goes on
+// where this one stopped. A stack that somebody abandoned, whatever may still stand on it, goes with its pool.
+//
 // The registry of slabs serves the signal handlers. It is an array that is never freed. A slot goes
 //     0 --(claim: CAS)--> claimed --(fields written, then `base` stored with release)--> base --(retire)--> 0
 // A reader loads `base` with acquire and so sees the fields that were written before it. A header inside a slab is
@@ -159,7 +162,7 @@ struct StackPool::Impl {
   };
   static constexpr std::size_t no_slab = ~std::size_t{0};
 
-  explicit Impl(const StackPoolOptions& given) : options(given) {
+  explicit Impl(const StackPoolOptions& given) : options(given), asked_for(given) {
     options.guard_size = std::max(rounded_up_to_pages(options.guard_size), page_size());
     kind = options.guard_strongest;
     if (kind == GuardKind::guard_install && !kernel_has_guard_install()) kind = GuardKind::mprotect;
@@ -190,8 +193,13 @@ struct StackPool::Impl {
   Stack* take_cold(SizeClass& size_class, std::size_t index) const noexcept;
   void guard_block(Stack& stack, std::byte* block) noexcept;
   void unmap(const Slab& slab) noexcept;
+  [[nodiscard]] bool may_be_kept() const noexcept;
+  ~Impl() {
+    for (const Slab& slab : slabs) unmap(slab);
+  }
 
   StackPoolOptions options;
+  const StackPoolOptions asked_for;
   mutable std::mutex mutex;  // guards everything below
   GuardKind kind = GuardKind::canary;
   std::size_t guard_entries = 0;  // map entries that mprotect guards cost so far
@@ -310,10 +318,58 @@ void StackPool::Impl::unmap(const Slab& slab) noexcept {
   ::munmap(slab.base, slab.size);
 }
 
-StackPool::StackPool(const StackPoolOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+// All of its stacks are free, with their pages, and no more than a trim leaves.
+bool StackPool::Impl::may_be_kept() const noexcept {
+  if (used != 0 || guard_entries > asked_for.mprotect_guards_max / 2) return false;
+  std::size_t warm = 0;
+  std::size_t carved = 0;
+  for (const SizeClass& size_class : classes) {
+    if (size_class.warm_count > KeptStacks::stacks_max) return false;
+    warm += size_class.warm_count;
+  }
+  for (const Slab& slab : slabs) carved += slab.carved;
+  return warm == carved;
+}
+
+StackPool::StackPool(const StackPoolOptions& options, KeptStacks* kept) : kept_(kept) {
+  if (kept != nullptr) impl_ = kept->take(options);
+  if (!impl_) impl_ = std::make_unique<Impl>(options);
+}
 
 StackPool::~StackPool() {
-  for (const Slab& slab : impl_->slabs) impl_->unmap(slab);
+  if (kept_ != nullptr && impl_->may_be_kept()) kept_->give(std::move(impl_));
+}
+
+struct KeptStacks::State {
+  std::mutex mutex;  // guards the pools, the one given last behind
+  std::array<std::unique_ptr<StackPool::Impl>, pools_max> pools;
+  std::size_t count = 0;
+};
+
+KeptStacks::KeptStacks() : state_(std::make_unique<State>()) {}
+KeptStacks::~KeptStacks() = default;
+
+std::unique_ptr<StackPool::Impl> KeptStacks::take(const StackPoolOptions& options) noexcept {
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  for (std::size_t i = state.count; i-- > 0;) {
+    if (state.pools[i]->asked_for != options) continue;
+    std::unique_ptr<StackPool::Impl> pool = std::move(state.pools[i]);
+    std::move(state.pools.begin() + i + 1, state.pools.begin() + state.count, state.pools.begin() + i);
+    --state.count;
+    return pool;
+  }
+  return nullptr;
+}
+
+void KeptStacks::give(std::unique_ptr<StackPool::Impl> pool) noexcept {
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  if (state.count == pools_max) {
+    std::move(state.pools.begin() + 1, state.pools.end(), state.pools.begin());
+    --state.count;
+  }
+  state.pools[state.count++] = std::move(pool);
 }
 
 Stack* StackPool::acquire(std::size_t size) noexcept {

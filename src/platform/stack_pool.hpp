@@ -53,12 +53,16 @@ struct StackPoolOptions {
   std::size_t stacks_max = 1'000'000;     // acquire() answers null when so many are in use
   std::size_t mprotect_guards_max = 16'000;  // map entries that mprotect guards may cost, over the life of the pool
   GuardKind guard_strongest = GuardKind::guard_install;  // nothing stronger is tried
+  friend bool operator==(const StackPoolOptions&, const StackPoolOptions&) = default;
 };
+
+class KeptStacks;
 
 // May be called from any thread. No call waits for anything but the pool's own short lock.
 class StackPool {
  public:
-  explicit StackPool(const StackPoolOptions& options);
+  // With `kept`, which must outlive it, the pool begins with the stacks of one that has ended, and leaves its own there.
+  explicit StackPool(const StackPoolOptions& options, KeptStacks* kept = nullptr);
   ~StackPool();  // every stack must be back or abandoned; nothing may run on one
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
@@ -84,8 +88,34 @@ class StackPool {
   [[nodiscard]] GuardKind guard_kind() const noexcept;
 
  private:
+  friend class KeptStacks;
   struct Impl;
   std::unique_ptr<Impl> impl_;
+  KeptStacks* const kept_;
+};
+
+// The stacks of pools that have ended, for the next pool with the same options: mapped, touched, with their guards, all
+// free. Any thread.
+//
+// A pool cannot be told from a new one by what it answers. Only trim() can, by saying that there is more to trim: so what
+// is kept holds no more stacks of a size than `stacks_max`, and a caller that trims must keep as many.
+class KeptStacks {
+ public:
+  static constexpr std::size_t stacks_max = 64;
+
+  KeptStacks();
+  ~KeptStacks();
+  KeptStacks(const KeptStacks&) = delete;
+  KeptStacks& operator=(const KeptStacks&) = delete;
+
+ private:
+  friend class StackPool;
+  static constexpr std::size_t pools_max = 4;
+  [[nodiscard]] std::unique_ptr<StackPool::Impl> take(const StackPoolOptions& options) noexcept;
+  void give(std::unique_ptr<StackPool::Impl> pool) noexcept;
+
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 // The stack among those of all pools whose memory or guard holds `address`; null if none. `in_guard` says whether it

@@ -17,6 +17,8 @@
 
 namespace coppice::platform {
 
+struct KeptMemory;
+
 // Nanoseconds of the world's monotonic clock; `never` is later than every deadline.
 using Nanoseconds = std::uint64_t;
 inline constexpr Nanoseconds never = ~Nanoseconds{0};
@@ -47,6 +49,7 @@ enum class Choice : std::uint8_t {
   steal_victim,       // whom to steal from, and whether
   placement,          // where a new or foreign-woken process starts
   hand_off,           // call by hand-off or through the mailbox
+  in_place,           // a call whose handler never waits: on the caller's stack or not
   turn_budget,        // how many messages a turn may take
   next_thread,        // the simulation's own: which thread runs
   fault,              // faults on request
@@ -109,6 +112,10 @@ class World {
   // comes back. `slot` is called anew for each access (its address may be a thread-local's). A simulated thread starts
   // with null in each slot. To register the same function again does nothing.
   virtual void follow_thread_local(void*& (*slot)()) = 0;
+
+  // Memory that one runtime of this world leaves to the next; lives as long as the program. Null where there is none to
+  // be had: in the real world.
+  [[nodiscard]] virtual KeptMemory* kept_memory() noexcept { return nullptr; }
 
  protected:
   explicit World(bool simulated) noexcept : simulated_(simulated) {}

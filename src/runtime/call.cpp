@@ -53,7 +53,7 @@ void end_watch(Core& core, detail::CallNode& node) noexcept {
 }
 
 void clear_edge(Core& core, const detail::CallNode& node) noexcept {
-  if (node.call_id == 0 || !core.is_local(node.caller)) return;
+  if (node.call_id == 0) return;
   const Process& line = core.table().line(node.caller);
   Sight& sight = core.table().sight(line);
   if (line.serial.load(std::memory_order_acquire) != node.caller.number) return;
@@ -184,6 +184,7 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
       if (node != nullptr) node->table->destroy(node);
     }
   } owner{node};
+  end_if_it_must_go_on(process);
   if (must_not_wait(process)) {
     outcome.request = &request;
     outcome.cause = body.reason;
@@ -236,6 +237,24 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
 }
 
 }  // namespace
+
+detail::CallOutcome await_after_in_place(Worker& here, Process& server, detail::PlacedCall& call, WaitTime timeout) {
+  const detail::CallTarget target{.pid = server.body->pid};
+  Process& process = *here.current();
+  Body& body = *process.body;
+  CallTimes times{timeout};
+  const AwaitedCall awaited(here, process);
+  call.node->caller = body.pid;
+  call.node->callee = target.pid;
+  call.node->call_id = body.call_id;
+  note_edge(*body.core, body, target.pid);
+  confirm_edge(process, target.pid.number);
+  times.start(*body.core);
+  here.schedule_here(server);
+  detail::CallOutcome outcome;
+  end_of_call(process, target, *call.type, times, outcome);
+  return outcome;
+}
 
 // -- waiting for an answer ---------------------------------------------------------------------------------------------
 
@@ -387,6 +406,11 @@ void watch_call(CallNode* node) {
   process.body->extension().call_watches.push_back(*watch);
   node->watch = watch;
   process.body->handled_call = node;
+}
+
+bool call_in_place(const Pid& server, PlacedCall& call, WaitTime timeout) {
+  runtime::Worker* here = runtime::this_worker();
+  return here != nullptr && here->current() != nullptr && here->call_in_place(server, call, timeout);
 }
 
 CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIdentity& request, WaitTime timeout) {

@@ -37,6 +37,11 @@ struct CallTimes {
 // own. Does nothing if the call was released or answered meanwhile.
 void confirm_edge(Process& caller, std::uint64_t callee) noexcept;
 
+// The rest of a call in place whose handler has not replied: makes its envelope, which the server has, one that the running
+// process awaits, schedules the server, and waits. The process has memory for its timer.
+[[nodiscard]] detail::CallOutcome await_after_in_place(Worker& here, Process& server, detail::PlacedCall& call,
+                                                       WaitTime timeout);
+
 // Waits for the awaited answer: sets outcome.node, or outcome.cause (`timeout` after the deadline).
 void await_outcome(Process& process, platform::Nanoseconds deadline, detail::CallOutcome& outcome);
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "platform/fault.hpp"
+#include "platform/kept_memory.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/watchdog.hpp"
@@ -23,6 +24,16 @@ unsigned workers_for(platform::World& world, unsigned asked) {
   return std::clamp(count, 1u, 64u);  // the idle mask is one word
 }
 
+// The parts of what a world keeps; null where it keeps nothing.
+platform::KeptPages* kept_pages(platform::World& world) noexcept {
+  platform::KeptMemory* kept = world.kept_memory();
+  return kept == nullptr ? nullptr : &kept->pages;
+}
+platform::KeptStacks* kept_stacks(platform::World& world) noexcept {
+  platform::KeptMemory* kept = world.kept_memory();
+  return kept == nullptr ? nullptr : &kept->stacks;
+}
+
 }  // namespace
 
 void set_reporter(const Reporter& reporter) noexcept { the_reporter = reporter; }
@@ -33,10 +44,10 @@ Core::Core(platform::World& world, const RuntimeOptions& options)
       options_(options),
       creation_(creations.fetch_add(1, std::memory_order_relaxed)),
       start_time_(world.now()),
-      table_(options.processes_max, workers_for(world, options.schedulers)),
+      table_(options.processes_max, workers_for(world, options.schedulers), kept_pages(world)),
       live_(workers_for(world, options.schedulers)),
       names_(creation_),
-      stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}),
+      stacks_({.default_size = options.stack_size, .stacks_max = options.stacks_max}, kept_stacks(world)),
       watch_(*this) {
   const unsigned count = workers_for(world, options.schedulers);
   for (unsigned i = 0; i < count; ++i) shards_.push_back(std::make_unique<TimerShard>(*this, i, start_time_));
@@ -134,16 +145,10 @@ void Core::timer_moved_forward(std::uint32_t shard) { watch_.wake(shard); }
 // -- reports
 
 void Core::report_high_water_mark(Process& process, std::size_t length) {
-  if (the_reporter.high_water_mark != nullptr) the_reporter.high_water_mark(process, length);
+  the_reporter.high_water_mark(process, length);
 }
 
-void Core::warn(const std::string& text) {
-  if (the_reporter.warning != nullptr) {
-    the_reporter.warning(text);
-  } else {
-    std::fprintf(stderr, "coppice: %s\n", text.c_str());
-  }
-}
+void Core::warn(const std::string& text) { the_reporter.warning(text); }
 
 std::string Core::describe(const Pid& pid) {
   std::string text = to_string(pid);
@@ -198,11 +203,10 @@ void Core::start_task(Process& process) {
   }
 }
 
+// By a process that is about to wait, on one of our workers.
 void Core::start_next(Process& process) {
-  Worker* here = this_worker();
-  const bool ours = here != nullptr && &here->core() == this;
-  if (!ours || world_.choose(platform::Choice::placement, 2, 0) != 0) return start(process);
-  here->schedule_here(process);
+  if (world_.choose(platform::Choice::placement, 2, 0) != 0) return start(process);
+  this_worker()->schedule_here(process);
 }
 
 // The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by

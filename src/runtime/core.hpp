@@ -32,7 +32,7 @@ namespace coppice::runtime {
 class Watchdog;
 
 // What the runtime tells the layer above, which turns it into log events. Set once, by the logger; called by the process
-// or thread in which the thing happens. All may be null.
+// or thread in which the thing happens. None is null once there is a core.
 struct Reporter {
   // PR-011: a bare process died of an uncaught error.
   void (*process_crashed)(Process& process, const ExitReason& reason) = nullptr;

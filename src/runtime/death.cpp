@@ -126,7 +126,12 @@ void die(Process& process, ExitReason reason) noexcept { die_as(process, reason,
 
 void die_and_abandon(Process& process) {
   const ExitReason reason = process.body->reason;
+  const Pid pid = process.body->pid;
   die_as(process, reason, true);
+  if (Process* caller = this_worker()->buried()) {
+    caller->body->leaving = Leave::by_signal;
+    die_as(*caller, ExitReason(tuple(Atom("buried"), pid)), true);
+  }
   Worker::abandon_stack();
 }
 

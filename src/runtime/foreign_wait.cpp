@@ -67,6 +67,7 @@ ForeignWait::ForeignWait(const char* function, WaitTime timeout) {
     throw_badarg("a simulation has no threads beside its own: nobody would complete what this process waits for");
   }
   deadline_ = runtime::deadline_of(process, timeout);
+  runtime::end_if_it_must_go_on(process);
   may_wait_ = !runtime::must_not_wait(process);
   if (!may_wait_) return;
   runtime::take_in(process);

@@ -21,22 +21,13 @@ bool is_fit(const Process& caller, const Process& server, WaitTime timeout) {
          timeout.nanoseconds() != 0 && (caller.head.load(std::memory_order_relaxed) & head::pointer_bits) == 0;
 }
 
-bool is_wanted(Core& core) {
-  switch (core.options().hand_off) {
-    case HandOff::always: return true;
-    case HandOff::never: return false;
-    case HandOff::automatic: break;
-  }
-  return core.world().choose(platform::Choice::hand_off, 2, 1) != 0;
-}
-
 }  // namespace
 
 void hand_off_or_schedule(Worker& here, Process& caller, Process& server, const detail::CallNode* node,
                           CallTimes& times) {
   Core& core = core_of(caller);
   Body& body = *caller.body;
-  if (is_fit(caller, server, times.timeout) && here.may_hand_off() && is_wanted(core)) {
+  if (is_fit(caller, server, times.timeout) && here.may_hand_off() && is_wanted(core, platform::Choice::hand_off)) {
     times.begin = core.world().last_tick();
     body.in_wait = true;
     const bool done = here.hand_off(server, node, times);

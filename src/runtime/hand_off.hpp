@@ -23,9 +23,20 @@
 #pragma once
 
 #include "runtime/call_wait.hpp"
+#include "runtime/core.hpp"
 #include "runtime/process.hpp"
 
 namespace coppice::runtime {
+
+// Whether a call that may go so, by hand-off or in place, is to.
+[[nodiscard]] inline bool is_wanted(Core& core, platform::Choice choice) {
+  switch (core.options().hand_off) {
+    case HandOff::always: return true;
+    case HandOff::never: return false;
+    case HandOff::automatic: break;
+  }
+  return core.world().choose(choice, 2, 1) != 0;
+}
 
 // Calls `server`, which the caller has claimed and which has the envelope, by hand-off if that may be; else schedules it.
 // `here` is the worker that runs the caller. In either case the caller goes on to wait for its answer. It has memory for its

@@ -2,7 +2,8 @@
 //
 // The head word of a process, and all that is ever done to it.
 //
-//   bits 63..48  tag: the low 16 bits of the slot's use count. Guards a compare-and-swap against the slot's next tenant.
+//   bits 63..48  tag: the low 16 bits of the slot's use count, never 0. Guards a compare-and-swap against the slot's next
+//                tenant.
 //   bits 47..3   the newest signal that has not been taken in, or 0.
 //   bit 2        dead: nothing may be pushed any more.
 //   bit 1        call wait: ordinary messages do not wake it, everything else does. Only together with bit 0.
@@ -12,6 +13,7 @@
 //   waiting       tag | waiting            (a server that is idle, or a process that holds a stack in a wait)
 //   call wait     tag | waiting | call wait | 0 or newest message
 //   dead          tag | dead
+//   0             nobody: the slot's page was given back to the system (process_table.hpp), and so is the serial
 //
 // Actors: senders, who know a pid, that is a slot and a number; the owner, who runs the process; and those who claim a
 // process that waits, to become its owner: a caller that hands off, a worker that has found a task, who puts it to rest.
@@ -33,7 +35,7 @@
 // the exchange of the owner follows a chain of pushes, each of which carries on the release of the one before it.
 //
 // Two senders never both clear the bit, since each swap names the word that it replaces, and none clears one that the
-// tenant did not set, since the tag is in that word. A tag comes again after 65 536 tenants: for a compare-and-swap to be
+// tenant did not set, since the tag is in that word. A tag comes again after 65 535 tenants: for a compare-and-swap to be
 // fooled its thread would have to stand still between two instructions while as many processes live and die in that slot.
 //
 // The line is a parameter for the model checker's sake: tests/model/mailbox_test.cpp and slots_test.cpp run this very

@@ -41,6 +41,18 @@ bool inspect_in(const Pid& pid, void (*inspect)(Process&, void*), std::shared_pt
   return true;
 }
 
+std::vector<std::string> frames_of_program(const std::vector<std::uintptr_t>& addresses) {
+  std::vector<std::string> frames = platform::symbolise(addresses, "coppice::runtime::PlainBody::run");
+  std::erase_if(frames, [](const std::string& frame) {
+    for (const char* ours : {"coppice::runtime::", "coppice::platform::", "coppice::otp::", "src/runtime/", "src/otp/",
+                             "src/supervision/", "src/task/", "include/coppice/", "coppice::v1::detail::"}) {
+      if (frame.find(ours) != std::string::npos) return true;
+    }
+    return false;
+  });
+  return frames;
+}
+
 bool bind_name(Process& process, std::string_view name, Pid* holder) {
   Body& body = *process.body;
   Core& core = *body.core;
@@ -105,15 +117,7 @@ void describe(Process& process, ProcessInfo& info) {
   if (body.extension_ != nullptr) describe_extension(*body.extension_, body, info);
   if (tied_to(body, body.parent)) info.links.push_back(body.parent);  // the oldest stands last
   if (body.in_wait || body.in_turn) {
-    info.current_stacktrace = platform::symbolise(platform::capture_trace(0), "coppice::runtime::PlainBody::run");
-    std::erase_if(info.current_stacktrace, [](const std::string& frame) {
-      for (const char* ours :
-           {"coppice::runtime::", "coppice::platform::", "coppice::otp::", "src/runtime/", "src/otp/",
-            "src/supervision/", "src/task/", "include/coppice/", "coppice::v1::detail::"}) {
-        if (frame.find(ours) != std::string::npos) return true;
-      }
-      return false;
-    });
+    info.current_stacktrace = frames_of_program(platform::capture_trace(0));
     if (!info.current_stacktrace.empty()) info.current_function = info.current_stacktrace.front();
     info.stack_size = this_worker()->stack()->size;
   }

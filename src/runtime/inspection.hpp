@@ -15,6 +15,9 @@ namespace coppice::runtime {
 bool inspect_in(const Pid& pid, void (*inspect)(Process&, void*), std::shared_ptr<void> argument,
                 WaitTime timeout = infinity);
 
+// A process's trace in words, without the frames of the machinery around and below those of the program.
+[[nodiscard]] std::vector<std::string> frames_of_program(const std::vector<std::uintptr_t>& addresses);
+
 // Binds a name to the process; by its owner, or before it runs. False if the name is taken or not acceptable, or the
 // process has one already.
 bool bind_name(Process& process, std::string_view name, Pid* holder = nullptr);

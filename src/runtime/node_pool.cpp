@@ -13,7 +13,7 @@
 // it, and a backlog of a million messages touches thousands of pages: with huge pages it took half the time.
 //
 // Giving back. After a burst the depots are full. An idle worker sorts out what nobody has needed for a while (node_pool.hpp),
-// some magazines at a time:
+// some magazines at a time, and what it has in its own cache:
 //   1. A node goes to the list of its slab, whose first bytes are a header that its address leads to. The depot hands out
 //      what was sorted when it has no magazine left, so nothing is lost meanwhile.
 //   2. A slab with all of its nodes in its list leaves the depot. Its pages go to the system, the slab to whoever needs one
@@ -181,6 +181,14 @@ struct Cache {
 // a thread's memory that needs no call to find, also in a shared library.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Cache cache_of_thread;
 
+// Under the depot's lock.
+void leave_loose(Depot& depot, Free* chain) noexcept {
+  while (chain != nullptr) {
+    Free* node = std::exchange(chain, chain->next);
+    node->next = std::exchange(depot.loose, node);
+  }
+}
+
 struct CacheEnd {
   bool known = false;
   ~CacheEnd() {
@@ -190,12 +198,7 @@ struct CacheEnd {
       const std::lock_guard lock(depot.mutex);
       if (mine.full != nullptr) depot.magazines.push_back(mine.full);
       depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
-      while (mine.first != nullptr) {
-        Free* node = mine.first;
-        mine.first = node->next;
-        node->next = depot.loose;
-        depot.loose = node;
-      }
+      leave_loose(depot, mine.first);
       mine = {};
     }
     cache_of_thread.gone = true;
@@ -281,12 +284,23 @@ void refill(Cache::Class& from, std::size_t index) {
   }
 }
 
+// For a thread that is ending. Who frees the node puts it among those of the pool, so it has to be one of them.
+void* take_one(std::size_t index) {
+  Cache::Class taken;
+  refill(taken, index);
+  Free* node = std::exchange(taken.first, taken.first->next);
+  Depot& depot = depots()[index];
+  const std::lock_guard lock(depot.mutex);
+  leave_loose(depot, taken.first);
+  return node;
+}
+
 // What is not frequent: the cache has none of that size.
 [[gnu::noinline]] void* allocate_otherwise(std::size_t size) {
   const std::size_t index = (size - 1) / granule;
   if (index >= classes) return ::operator new(size);
   Cache& mine = cache();
-  if (mine.gone) return ::operator new((index + 1) * granule);  // joins the depot when it is freed
+  if (mine.gone) return take_one(index);
   cache_end.known = true;
   Cache::Class& from = mine.of[index];
   refill(from, index);
@@ -384,10 +398,32 @@ void watch_spare_nodes() noexcept {
 
 namespace {
 
-// Sorts one magazine that nobody has needed; false if there is none. Slabs that are whole now are given back.
-bool sort_magazine(Depot& depot) noexcept {
-  std::array<Slab*, detail::magazine> whole;
+// The slabs that are whole now, to be given back when the lock is not held any more.
+struct Whole {
+  std::array<Slab*, detail::magazine> slabs;
   std::size_t count = 0;
+
+  void give_back() const noexcept {
+    for (std::size_t i = 0; i < count; ++i) detail::slabs().give_back(reinterpret_cast<std::byte*>(slabs[i]));
+  }
+};
+
+// A magazine, under the depot's lock.
+void sort(Depot& depot, Free* chain, Whole& whole) noexcept {
+  while (chain != nullptr) {
+    Free* node = std::exchange(chain, chain->next);
+    Slab& slab = *detail::slab_of(node);
+    node->next = std::exchange(slab.free, node);
+    if (slab.free_count++ == 0) depot.sorted.push_back(slab);
+    if (slab.free_count < slab.nodes) continue;
+    depot.sorted.remove(slab);
+    whole.slabs[whole.count++] = &slab;
+  }
+}
+
+// Sorts one magazine that nobody has needed; false if there is none.
+bool sort_magazine(Depot& depot) noexcept {
+  Whole whole;
   {
     const std::lock_guard lock(depot.mutex);
     if (depot.least == 0) return false;
@@ -395,24 +431,36 @@ bool sort_magazine(Depot& depot) noexcept {
     Free* chain = depot.magazines.back();
     depot.magazines.pop_back();
     depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
-    while (chain != nullptr) {
-      Free* node = std::exchange(chain, chain->next);
-      Slab& slab = *detail::slab_of(node);
-      node->next = std::exchange(slab.free, node);
-      if (slab.free_count++ == 0) depot.sorted.push_back(slab);
-      if (slab.free_count < slab.nodes) continue;
-      depot.sorted.remove(slab);
-      whole[count++] = &slab;
-    }
+    sort(depot, chain, whole);
   }
-  for (std::size_t i = 0; i < count; ++i) detail::slabs().give_back(reinterpret_cast<std::byte*>(whole[i]));
+  whole.give_back();
   return true;
+}
+
+// What the calling thread has in its cache, of a class that is being sorted: each node might be the last of its slab.
+void sort_cache(Depot& depot, detail::Cache::Class& mine) noexcept {
+  if (mine.first == nullptr && mine.full == nullptr) return;
+  Whole whole;
+  {
+    const std::lock_guard lock(depot.mutex);
+    if (depot.least == 0 && depot.sorted.empty()) return;
+    if (mine.full != nullptr) {
+      depot.magazines.push_back(mine.full);
+      ++depot.least;
+    }
+    depot.held.store(depot.magazines.size(), std::memory_order_relaxed);
+    sort(depot, mine.first, whole);
+    mine = {};
+  }
+  whole.give_back();
 }
 
 }  // namespace
 
 bool sort_spare_nodes(std::size_t magazines) noexcept {
-  for (Depot& depot : detail::depots()) {
+  for (std::size_t i = 0; i < detail::classes; ++i) {
+    Depot& depot = detail::depots()[i];
+    sort_cache(depot, detail::cache().of[i]);
     while (sort_magazine(depot)) {
       if (--magazines == 0) return true;
     }

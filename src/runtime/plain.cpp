@@ -35,7 +35,7 @@ void PlainBody::run(Process& process) {
     why = reason;
     crashed = false;
   }
-  if (crashed && reporter().process_crashed != nullptr) reporter().process_crashed(process, why);
+  if (crashed) reporter().process_crashed(process, why);
   die(process, why);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The process as the runtime sees it: a control line of 64 bytes in a slab that is never unmapped while its runtime
-// lives, a body with the state, and an extension for what few processes need.
+// lives (of a free slot it may read as zeros: process_table.hpp), a body with the state, and an extension for what few
+// processes need.
 //
 // Who may touch what
 //   head, serial, queue_length     any thread, atomically.
@@ -38,6 +39,7 @@
 #include "platform/stack_pool.hpp"
 #include "platform/world.hpp"
 #include "runtime/head.hpp"
+#include "runtime/in_place.hpp"
 #include "runtime/timer_shard.hpp"
 
 namespace coppice::runtime {
@@ -322,6 +324,8 @@ class Body : public detail::Pooled {
   virtual void announce_end(const ExitReason&) noexcept {}
   // Started by the generic machinery: records ancestors, makes crash reports.
   [[nodiscard]] virtual bool is_generic() const noexcept { return false; }
+  // A call to it in place, while it is idle: in_place.hpp.
+  [[nodiscard]] virtual InPlace run_in_place(Process&, detail::PlacedCall&) noexcept { return InPlace::refused; }
   // Puts an idle process to rest: moves what it will need again into the Rest that it returns, and is gone. Null: it has
   // something at hand that does not go in there, and stays as it is.
   [[nodiscard]] virtual Rest* go_to_rest(Process&) noexcept { return nullptr; }
@@ -356,8 +360,9 @@ class Body : public detail::Pooled {
   detail::CallNode* reply = nullptr;  // the awaited reply, once it is here
   ExitReason call_failure;            // why the awaited call failed, if it did
   bool call_failed = false;
-  bool in_wait = false;  // inside wait_once: its stack is its own
-  bool in_turn = false;  // user code is below us on the stack
+  bool in_wait = false;     // inside wait_once: its stack is its own
+  bool in_turn = false;     // user code is below us on the stack
+  bool must_go_on = false;  // a handler runs that has promised never to wait: in_place.hpp
   std::uint32_t checkpoints = 0;
   std::uint32_t received = 0;  // by receive, for its turn budget
   Signal* orphans = nullptr;   // calls whose From was dropped by a handler: failed at death, or after the handler

@@ -216,6 +216,7 @@ void send_to_node_name(std::string_view name, std::string_view node, Signal* mes
 
 void blocking(void (*run)(void*), void* argument) {
   Process& process = runtime::require_process("blocking");
+  runtime::end_if_it_must_go_on(process);
   if (runtime::must_not_wait(process)) return run(argument);
   runtime::leave_if_due(process);
   runtime::BlockingJob job{run, argument, nullptr};
@@ -288,18 +289,16 @@ Reference monitor(std::string_view name, const MonitorOptions& options) {
 namespace {
 
 // Removes the Down of that monitor from the mailbox, if it is there.
-bool flush_down(Process& process, const Reference& reference) {
+void flush_down(Process& process, const Reference& reference) {
   const detail::Pattern pattern{&detail::type_identity<Down>,
                                 [](const void* wanted, const void* payload) {
                                   return static_cast<const Down*>(payload)->reference.id() ==
                                          static_cast<const Reference*>(wanted)->id();
                                 },
                                 &reference};
-  if (runtime::must_not_wait(process)) return false;
+  if (runtime::must_not_wait(process)) return;
   const detail::Match match = detail::receive_match(&pattern, 1, std::chrono::nanoseconds(0));
-  if (match.message == nullptr) return false;
-  match.message->table->destroy(match.message);
-  return true;
+  if (match.message != nullptr) match.message->table->destroy(match.message);
 }
 
 }  // namespace
@@ -308,9 +307,8 @@ bool demonitor(const Reference& reference, const DemonitorOptions& options) {
   Process& process = runtime::require_process("demonitor");
   runtime::let_others_cross(runtime::core_of(process));
   const bool active = runtime::end_monitor(process, reference.id());
-  const bool flushed = options.flush && flush_down(process, reference);
-  if (!options.info) return true;
-  return active && !flushed;
+  if (options.flush) flush_down(process, reference);  // there is none if the monitor was active
+  return !options.info || active;
 }
 
 Reference alias(const AliasOptions& options) {
@@ -393,6 +391,7 @@ void yield() {
   Process& process = runtime::require_process("yield");
   if (runtime::must_not_wait(process)) return;
   runtime::take_in(process);
+  if (process.body->must_go_on) return;  // its handler has promised not to
   if (!runtime::Worker::switch_away(runtime::Leaving::yielded)) return;
   runtime::take_in(process);
 }

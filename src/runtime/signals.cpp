@@ -99,7 +99,7 @@ void take_alias_message(Process& process, AliasMessage* envelope) {
   Extension& extension = process.body->extension();
   if (const AliasRecord* found = extension.aliases.find(id)) {
     const bool with_monitor = found->mode == AliasMode::reply_demonitor;
-    if (found->reply || with_monitor) delete extension.aliases.take(id);
+    if (found->reply) delete extension.aliases.take(id);  // as is each that ends with the monitor
     if (with_monitor) end_monitor(process, id);
   } else if (const DemonitorNode* own = extension.monitors.find(id); own == nullptr || !own->answers) {
     return discard(message, ExitReason::noproc());

@@ -3,6 +3,8 @@
 // The public functions of timer.hpp. The number of a timer's shard stands in the third word of its reference.
 #include <coppice/timer.hpp>
 
+#include <algorithm>
+
 #include "platform/fault.hpp"
 #include "runtime/core.hpp"
 
@@ -18,12 +20,14 @@ runtime::TimerShard* shard_of(runtime::Core& core, const Reference& timer) {
   return &core.timer_shard(timer.words[2]);
 }
 
-// Until a deadline that is to come. Rounded up: a timer with time left never reads 0.
+// Until a deadline that is to come. Rounded up: a timer with time left never reads 0. One of infinity has more than a
+// duration can hold.
 Milliseconds left_until(runtime::Core& core, const std::optional<std::uint64_t>& deadline) {
   if (!deadline) return std::nullopt;
   const platform::Nanoseconds now = core.world().now();
-  const auto left = static_cast<std::int64_t>(*deadline > now ? *deadline - now : 0);
-  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(left));
+  const std::uint64_t left = *deadline > now ? *deadline - now : 0;
+  const auto shown = static_cast<std::int64_t>(std::min(left, std::uint64_t{WaitTime::forever}));
+  return std::chrono::ceil<std::chrono::milliseconds>(std::chrono::nanoseconds(shown));
 }
 
 [[noreturn]] void refuse(detail::Signal* message, const char* text) {
@@ -56,7 +60,7 @@ void start_timer(const Reference& timer, const Pid& to, std::string_view name, S
     refuse(message, "send_after takes no time before the start of the runtime");
   }
   platform::Nanoseconds deadline = static_cast<platform::Nanoseconds>(delay.nanoseconds());
-  if (!absolute) deadline = deadline >= platform::never - now ? platform::never - 1 : now + deadline;
+  if (!absolute) deadline += now;
   if (delay.is_infinite()) deadline = platform::never - 1;
   if (name.empty()) {
     if (to && !core->is_local(to)) refuse(message, "send_after takes no pid of another node");

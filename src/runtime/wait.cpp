@@ -57,12 +57,23 @@ void leave(Process& process, const ExitReason& reason, Leave how) {
   throw LeaveStack{};  // while the stack is being unwound: from a destructor, which may catch it
 }
 
+void end_for_waiting(Process& process) {
+  Body& body = *process.body;
+  if (body.leaving == Leave::no) {
+    const detail::TypeIdentity* type = process.handling.load(std::memory_order_relaxed);
+    body.leaving = Leave::by_exit;
+    body.reason = ExitReason(tuple(Atom("never_waits"), Atom(snake_case(type->name))));
+  }
+  leave_if_due(process);
+}
+
 void take_in(Process& process) {
   intake(process);
   leave_if_due(process);
 }
 
 bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline) {
+  if (deadline != passed) end_if_it_must_go_on(process);
   if (must_not_wait(process)) return false;
   leave_if_due(process);
   // While the timer is set the clock need not be read: if the deadline has passed, the timer is due.
@@ -85,8 +96,8 @@ platform::Nanoseconds deadline_of(Process& process, WaitTime timeout) {
   if (timeout.is_infinite()) return platform::never;
   if (timeout.nanoseconds() == 0) return passed;
   const platform::Nanoseconds now = core_of(process).world().now();
-  const auto delay = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
-  return delay >= platform::never - now ? platform::never - 1 : now + delay;
+  return now +
+         static_cast<platform::Nanoseconds>(timeout.nanoseconds());  // 63 bits and a clock that began at 0: it fits
 }
 
 }  // namespace coppice::runtime

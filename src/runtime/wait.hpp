@@ -48,6 +48,14 @@ inline void leave_if_due(Process& process) {
   return (body.dying || body.leaving != Leave::no) && must_not_wait_as_it_leaves(process);
 }
 
+// What may wait asks first. Does the handler of a message run that never waits (in_place.hpp)? Then its process leaves, with
+// the reason `{never_waits, message}`; while the stack is being unwound must_not_wait() is true afterwards.
+[[gnu::cold]] void end_for_waiting(Process& process);
+inline void end_if_it_must_go_on(Process& process) {
+  if (process.body->must_go_on) [[unlikely]]
+    end_for_waiting(process);
+}
+
 [[noreturn]] void leave(Process& process, const ExitReason& reason, Leave how);
 
 // Arms the process's own timer: at that time, or earlier, it gets a wake signal, which ends any wait.

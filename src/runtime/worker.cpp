@@ -158,6 +158,7 @@ void Worker::run_loop() {
 
 bool Worker::switch_away(Leaving how, void* job) {
   Worker* me = this_worker();
+  COPPICE_INVARIANT(me->buried() == nullptr, "a process was about to wait on the stack of its caller");
   if (me->hand_off_.caller != nullptr) me->settle_hand_off();
   Process* process = me->current_;
   platform::Stack* from = me->stack_;
@@ -193,6 +194,7 @@ bool Worker::switch_away(Leaving how, void* job) {
 
 void Worker::abandon_stack() {
   Worker* me = this_worker();
+  me->buried_ = nullptr;
   if (me->hand_off_.caller != nullptr) me->settle_hand_off();
   (void)platform::take_exception_state();
   platform::Stack* from = me->stack_;

@@ -27,6 +27,7 @@
 #include "platform/context.hpp"
 #include "platform/stack_pool.hpp"
 #include "platform/world.hpp"
+#include "runtime/in_place.hpp"
 #include "runtime/process.hpp"
 #include "runtime/rest.hpp"
 #include "runtime/run_queue.hpp"
@@ -68,6 +69,7 @@ class Worker {
   static constexpr std::uint32_t queues = 4;                              // see pick_from_queues
   static constexpr platform::Nanoseconds oldest_task_after = 20'000'000;  // since the oldest was last picked
   static constexpr std::uint32_t spare_stacks_max = 64;
+  static_assert(spare_stacks_max >= platform::KeptStacks::stacks_max, "see KeptStacks");
   static constexpr std::uint32_t reference_ids_at_once = 256;
 
   void start();  // starts the thread
@@ -100,6 +102,12 @@ class Worker {
   // A caller that always finds its servers idle would never let others run: now and then it looks whether there are any,
   // as the run-next slot does. Then it and its server queue behind them.
   [[nodiscard]] bool may_hand_off() { return (hand_off_streak_ += 2) < run_next_streak_max || nobody_else_waits(); }
+  // The same for a call in place. If it may not, then it may not by hand-off either.
+  [[nodiscard]] bool may_run_in_place() {
+    if (may_hand_off()) return true;
+    hand_off_streak_ = run_next_streak_max;
+    return false;
+  }
   // Leaves the current stack, runs the turn of `server`, which the caller has claimed, and returns when the caller goes on:
   // on this worker, since it is pinned. Returns false, at once, if there is no stack to go on with.
   bool hand_off(Process& server, const detail::CallNode* node, CallTimes& times);
@@ -109,6 +117,13 @@ class Worker {
   }
   // The answer to a call: true if it was the one under way, which was given its answer.
   bool answer_hand_off(detail::CallNode* node) noexcept;
+
+  // -- calls in place: in_place.hpp
+  // By this worker's process. False: nothing has happened. True: the call is over; it has been answered, or else its outcome
+  // is set.
+  [[nodiscard]] bool call_in_place(const Pid& callee, detail::PlacedCall& call, WaitTime timeout);
+  // Above whose frames do those of the running process stand? Null: nobody's.
+  [[nodiscard]] Process* buried() const noexcept { return buried_; }
 
   // For the owner of a process that is about to commit its wait without a stack: see rest.hpp. This worker's thread only.
   void note_idle(Process& process) { rests_.note(core_, process); }
@@ -173,6 +188,8 @@ class Worker {
   void stock_up_reference_ids() noexcept;
   bool nobody_else_waits();
   void settle_hand_off();
+  void take_the_stack(Process& process) noexcept;
+  void end_in_place(Process& server, InPlace what);
   Process* end_hand_off();
   void commit_wait(Process& process, std::uint64_t bits);
   // Written by this thread only, so that it needs no read-modify-write.
@@ -189,6 +206,7 @@ class Worker {
   Process* run_next_ = nullptr;
   std::uint32_t run_next_streak_ = 0;
   HandOffUnderWay hand_off_;
+  Process* buried_ = nullptr;  // the caller of a call in place that is under way
   std::uint32_t hand_off_streak_ = 0;
   std::uint64_t next_reference_id_ = 0;
   std::uint32_t reference_ids_left_ = 0;

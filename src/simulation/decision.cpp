@@ -6,9 +6,9 @@
 namespace coppice::simulation {
 
 std::string_view name_of(platform::Choice choice) noexcept {
-  constexpr std::array<std::string_view, choice_count> names = {"run_next_or_queue", "which_queue", "steal_victim",
-                                                                "placement",         "hand_off",    "turn_budget",
-                                                                "next_thread",       "fault",       "user"};
+  constexpr std::array<std::string_view, choice_count> names = {
+      "run_next_or_queue", "which_queue", "steal_victim", "placement", "hand_off",
+      "in_place",          "turn_budget", "next_thread",  "fault",     "user"};
   return names[static_cast<std::size_t>(choice)];
 }
 

@@ -27,6 +27,7 @@
 
 #include "platform/exception_state.hpp"
 #include "platform/fault.hpp"
+#include "platform/kept_memory.hpp"
 #include "platform/sanitizers.hpp"
 #include "platform/stack_pool.hpp"
 
@@ -391,6 +392,15 @@ void SimulatedWorld::unpark(platform::Parker& parker) {
 void SimulatedWorld::follow_thread_local(void*& (*slot)()) {
   check_os_thread("follow_thread_local");
   if (std::find(slots_.begin(), slots_.end(), slot) == slots_.end()) slots_.push_back(slot);
+}
+
+// AddressSanitizer is to see who uses what a runtime has left, and what leaks: on a stack that is kept, what stood there
+// would still count as a reference. ThreadSanitizer's fibers belong to the stacks of one runtime.
+platform::KeptMemory* SimulatedWorld::kept_memory() noexcept {
+  if constexpr (COPPICE_ASAN != 0 || COPPICE_TSAN != 0) return nullptr;
+  if (options_.fresh_memory) return nullptr;
+  static auto* const kept = new platform::KeptMemory;  // outlives every runtime
+  return kept;
 }
 
 SimulatedWorld::SimulatedThread& SimulatedWorld::running(const char* call) const noexcept {

@@ -56,6 +56,10 @@ struct SimulatedWorldOptions {
 
   std::size_t stack_size = std::size_t{1} << 20;  // address space of a thread's stack
 
+  // Runtimes of the world map their memory anew. Else they use that of runtimes which have ended before, of this world or
+  // of another; no decision may depend on which. Builds with a sanitizer always map it anew, to see more.
+  bool fresh_memory = false;
+
   bool record_decisions = false;  // keep every decision for decisions(): 32 bytes each
 
   // Makes the choices in place of the seed; they are numbered from 0 in the order in which they are made. At
@@ -113,6 +117,7 @@ class SimulatedWorld final : public platform::World {
   bool park(platform::Parker& parker, platform::Nanoseconds deadline) override;
   void unpark(platform::Parker& parker) override;
   void follow_thread_local(void*& (*slot)()) override;
+  [[nodiscard]] platform::KeptMemory* kept_memory() noexcept override;
 
  protected:
   [[nodiscard]] std::uint32_t choose_by_seed(platform::Choice what, std::uint32_t alternatives,

@@ -17,6 +17,7 @@
 #include "runtime/signals.hpp"
 #include "simulation/deciders.hpp"
 #include "simulation/simulated_world.hpp"
+#include "simulation/waiting.hpp"
 
 namespace coppice {
 inline namespace v1 {
@@ -101,6 +102,7 @@ struct Simulation::Impl {
       };
     }
     wanted.on_step = [this] { on_step(); };
+    wanted.on_stuck = [this](const std::string& threads) { throw Stuck(stuck(threads)); };
     const Faults& faults = options.faults;
     if (faults.late_timers_permille != 0) wanted.on_timer = [this] { return lateness(); };
     if (faults.refused_stacks_permille != 0 || faults.refused_processes_permille != 0) {
@@ -131,6 +133,13 @@ struct Simulation::Impl {
 
   [[nodiscard]] bool faults_may_be() const {
     return core != nullptr && !faults_are_over && world.time_since_start() < not_negative(options.faults.until);
+  }
+
+  // Without a runtime of ours, in run_thread or while that of run() stops, what is known are the threads.
+  [[nodiscard]] std::string stuck(const std::string& threads) const {
+    if (core == nullptr) return threads;
+    return "every process waits, and nothing will wake any of them; seed " + std::to_string(options.seed) + ", " +
+           std::to_string(world.time_since_start()) + " ns after the start:\n" + simulation::who_waits(*core);
   }
 
   void on_step() {

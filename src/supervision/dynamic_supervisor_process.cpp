@@ -45,7 +45,7 @@ DynamicSupervisor::~DynamicSupervisor() {
 }
 
 // Children are mostly started one after the other by copies of one specification: then they share what is kept of it.
-SharedSpec* DynamicSupervisor::share(ChildSpec spec) {
+SharedSpec* DynamicSupervisor::share(ChildSpec&& spec) {
   const Atom module = spec.start_function()->module;
   const Atom function = spec.start_function()->function;
   if (spec.restart() == Restart::temporary) spec.forget_arguments();  // DS-017

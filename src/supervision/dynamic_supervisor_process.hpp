@@ -61,7 +61,7 @@ class DynamicSupervisor : public GenServer<DynamicSupervisor> {
   };
   using Child = ChildTable::Entry;
 
-  [[nodiscard]] SharedSpec* share(ChildSpec spec);
+  [[nodiscard]] SharedSpec* share(ChildSpec&& spec);
   void let_go(SharedSpec* spec) noexcept;
   void forget(Child* child);
   Action restart(Child* child);

@@ -116,6 +116,7 @@ std::optional<Term> check_child(const ChildSpec& spec, std::optional<AutoShutdow
   if (auto error = check_significance(spec, mode)) return error;
   if (!is_one_of(spec.type(), ChildType::supervisor)) return wrong("invalid_child_type"_atom, shown(spec.type()));
   if (spec.shutdown().time().is_negative()) return wrong("invalid_shutdown"_atom, spec.shutdown().to_term());
+  if (!spec.has_modules()) return std::nullopt;
   return check_modules(spec.modules());
 }
 

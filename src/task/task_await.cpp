@@ -119,6 +119,7 @@ detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)
 TaskAnswer wait_for(Process& process, const TaskData& task, const TypeIdentity& result, WaitTime timeout) {
   const detail::Pattern patterns[] = {{&result, is_result_of, &task.reference},
                                       {&detail::type_identity<Down>, is_down_of, &task.reference}};
+  if (timeout.nanoseconds() != 0) runtime::end_if_it_must_go_on(process);
   Signal* newest = process.queue;
   const bool is_new = timeout.nanoseconds() > 0 && runtime::this_worker()->run_task_next(task.pid);
   const detail::Match match =
@@ -271,6 +272,7 @@ TaskAnswer ignore_task(const TaskData& task, const TypeIdentity& result) {
 void await_tasks(TaskSlot* slots, std::size_t count, WaitTime timeout) {
   runtime::Process& process = otp::require_owner_of_all(slots, count, "await_many");
   const platform::Nanoseconds deadline = runtime::deadline_of(process, timeout);
+  if (deadline != runtime::passed) runtime::end_if_it_must_go_on(process);
   otp::Collector collector(process, slots, count);
   otp::SlotGuard guard{slots, count};
   for (std::size_t answered = 0; answered < count; ++answered) {
@@ -287,6 +289,7 @@ void await_tasks(TaskSlot* slots, std::size_t count, WaitTime timeout) {
 void yield_tasks(TaskSlot* slots, std::size_t count, const YieldManyOptions& options) {
   runtime::Process& process = otp::require_owner_of_all(slots, count, "yield_many");
   const platform::Nanoseconds deadline = runtime::deadline_of(process, options.timeout);
+  if (deadline != runtime::passed) runtime::end_if_it_must_go_on(process);
   const std::size_t wanted = otp::answers_wanted(count, options.limit);
   otp::SlotGuard guard{slots, count};
   bool in_time = true;

@@ -5,24 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "behaviour/calls_support.hpp"
+#include "behaviour/hand_off_support.hpp"
 #include "runtime/core.hpp"
 
 using namespace calls;
 
-#define HAND_OFF_TEST_IN(name, mode)                                                       \
-  TEST(HandOff, name##_##mode##_on_threads) {                                              \
-    behaviour::on_threads(HandOff_##name##_body, {.hand_off = coppice::HandOff::mode});    \
-  }                                                                                        \
-  TEST(HandOff, name##_##mode##_in_simulation) {                                           \
-    behaviour::in_simulation(HandOff_##name##_body, {.hand_off = coppice::HandOff::mode}); \
-  }
-#define HAND_OFF_TEST(name)            \
-  static void HandOff_##name##_body(); \
-  HAND_OFF_TEST_IN(name, always)       \
-  HAND_OFF_TEST_IN(name, never)        \
-  HAND_OFF_TEST_IN(name, automatic)    \
-  static void HandOff_##name##_body()
+#define HAND_OFF_TEST(name) CALL_TEST_IN_ALL_WAYS(HandOff, name)
 
 namespace {
 

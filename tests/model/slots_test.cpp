@@ -5,7 +5,8 @@
 //   Claims  a call that hands off, a worker that has found a task, who puts an idle server to rest: all claim (hand_off.hpp,
 //           task_deque.hpp, rest.hpp). What they do with the process is their own; here it is to touch what only an owner
 //           may.
-//   Slots   open, end and close as process_table.cpp and death.cpp do, beside senders who know the old pid.
+//   Slots   open, end and close as process_table.cpp and death.cpp do, beside senders who know the old pid. Also with the
+//           page given back to the system between two tenants.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -135,17 +136,30 @@ TEST(Claims, a_claim_in_two_steps_is_found) {
 
 // -- slots
 
+// A page that the system was given back reads as zeros (process_table.hpp). It clears it behind a barrier of its own.
+void give_page_back(Line& line) {
+  line.serial.store(0, memory_order_relaxed);
+  line.head.store(0, memory_order_release);
+}
+
+struct Tenants {
+  std::uint64_t first_use = 7;
+  bool claims = false;      // the first sender takes the process, if it waits
+  bool given_back = false;  // between the two tenants
+};
+
 // The slot's tenants, one after the other, and senders to the first.
-template <class AnyLine>
-void tenants(Execution& execution, bool claims) {
-  AnyLine line;
+void tenants(Execution& execution, const Tenants& given) {
+  Line line;
+  const std::uint64_t first = number_of(given.first_use);
+  const std::uint64_t first_tag = head::tag_of(first);
   std::array<Message, 2> messages;
   std::array<int, 2> of_first{};
   std::array<int, 2> refused{};
-  const std::uint64_t second = number_of(8);
-  head::open(line, number);
+  const std::uint64_t second = number_of(given.first_use + 1);
+  head::open(line, first);
   line.turns.set(1);
-  const bool waits = head::wait(line, tag);
+  const bool waits = head::wait(line, first_tag);
   model::check(waits, "nothing has come");
   const auto take_all = [&](Message* newest) {
     for (Message* at = newest; at != nullptr; at = at->next) ++of_first[static_cast<std::size_t>(at - messages.data())];
@@ -153,16 +167,17 @@ void tenants(Execution& execution, bool claims) {
   for (std::size_t i = 0; i < 2; ++i) {
     execution.thread([&, i] {
       messages[i].value.set(1);
-      refused[i] = model::send(line, number, messages[i], true, claims && i == 0) ? 0 : 1;
+      refused[i] = model::send(line, first, messages[i], true, given.claims && i == 0) ? 0 : 1;
     });
   }
   // The first tenant runs when it is woken, dies, and the slot goes to the next one, which runs and waits.
   execution.thread([&] {
     line.wait_for_turn();
-    take_all(head::take<Message>(line, tag));
+    take_all(head::take<Message>(line, first_tag));
     line.turns.set(0);
-    take_all(head::end<Message>(line, tag));
+    take_all(head::end<Message>(line, first_tag));
     head::close(line);
+    if (given.given_back) give_page_back(line);
     head::open(line, second);
     line.turns.set(100);
     model::check(head::wait_if_empty(line, head::waiting), "the next tenant has got something");
@@ -177,14 +192,27 @@ void tenants(Execution& execution, bool claims) {
 
 TEST(Slots, a_pid_never_finds_the_next_tenant) {
   model::expect_sound("slots, two senders", {.preemptions_max = 3, .stale_loads_max = 2},
-                      [](Execution& e) { tenants<Line>(e, false); });
+                      [](Execution& e) { tenants(e, {}); });
   model::expect_sound("slots, a sender that claims", {.preemptions_max = 3, .stale_loads_max = 2},
-                      [](Execution& e) { tenants<Line>(e, true); });
+                      [](Execution& e) { tenants(e, {.claims = true}); });
+}
+
+TEST(Slots, a_pid_finds_nobody_in_a_page_that_was_given_back) {
+  model::expect_sound("slots, given back", {.preemptions_max = 3, .stale_loads_max = 2},
+                      [](Execution& e) { tenants(e, {.given_back = true}); });
+  model::expect_sound("slots, given back, a sender that claims", {.preemptions_max = 3, .stale_loads_max = 2},
+                      [](Execution& e) { tenants(e, {.claims = true, .given_back = true}); });
+}
+
+// The head of a tenant with that tag is 0 while it runs: who saw that takes the empty page for it.
+TEST(Slots, a_tenant_whose_tag_is_0_is_found) {
+  model::expect_rejected("slots, given back, with tag 0", {},
+                         [](Execution& e) { tenants(e, {.first_use = 0x1'0000, .given_back = true}); });
 }
 
 // A lookup as Core and the registry make it: what it says of the old pid may be old, but is never of the next tenant.
 TEST(Slots, a_look_tells_tenants_apart) {
-  const auto program = [](Execution& execution) {
+  const auto program = [](Execution& execution, bool given_back) {
     Line line;
     head::open(line, number);
     execution.thread([&] {
@@ -193,18 +221,23 @@ TEST(Slots, a_look_tells_tenants_apart) {
         model::check((word & head::tag_bits) == tag, "a look takes the next tenant for the one before");
       }
     });
-    execution.thread([&] {
+    execution.thread([&, given_back] {
       for (std::uint64_t use = 7; use < 9; ++use) {
         (void)head::end<Message>(line, head::tag_of(number_of(use)));
         head::close(line);
+        if (given_back) give_page_back(line);
         head::open(line, number_of(use + 1));
       }
     });
     execution.join();
   };
-  model::expect_sound("slots, look", {.preemptions_max = 6, .stale_loads_max = 6}, program);
+  model::expect_sound("slots, look", {.preemptions_max = 6, .stale_loads_max = 6},
+                      [&](Execution& e) { program(e, false); });
+  model::expect_sound("slots, look, given back", {.preemptions_max = 6, .stale_loads_max = 6},
+                      [&](Execution& e) { program(e, true); });
   const auto weak = [&](const char* what, Operation operation, const char* function) {
-    model::expect_rejected(what, {.weakened = {operation, memory_order_relaxed, function}}, program);
+    model::expect_rejected(what, {.weakened = {operation, memory_order_relaxed, function}},
+                           [&](Execution& e) { program(e, false); });
   };
   weak("slots, opened without release", Operation::store, "head::open(");
   weak("slots, look without acquire", Operation::load, "head::look(");

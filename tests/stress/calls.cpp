@@ -3,7 +3,7 @@
 // Calls: clients that call servers with all kinds of timeouts, while servers and clients are killed. A server answers at
 // once, later through another process, from a wait in its handler, through a call to another server, never (it drops the
 // From, or throws, or is killed), or too late. Every call ends once: with the value for its own token, or with a reason
-// that fits; and when a client has made its calls, no message is left with it. Each server that is killed is started again
+// that fits; some run on their caller's stack; and when a client has made its calls, no message is left with it. Each server that is killed is started again
 // by its keeper. Two foreign threads call too.
 #include <array>
 #include <mutex>
@@ -52,9 +52,21 @@ class Desk : public GenServer<Desk> {
     using Reply = std::uint64_t;
     std::uint64_t token;
   };
+  struct Quick {  // may run on its caller's stack
+    using Reply = std::uint64_t;
+    static constexpr bool never_waits = true;
+    std::uint64_t token;
+    bool fails;
+    Counted<Quick> counted = {};
+  };
   explicit Desk(std::shared_ptr<Board> board) : board_(std::move(board)) {}
 
   std::uint64_t handle_call(const Simple& simple) { return simple.token + 1; }
+
+  std::uint64_t handle_call(const Quick& quick) {
+    if (quick.fails) throw std::runtime_error("thrown by a quick handler");
+    return quick.token + 1;
+  }
 
   Action handle_call(Ask ask, From<Reply> from) {
     Random random(ask.token);
@@ -219,8 +231,10 @@ class Calls final : public Workload {
     const std::uint64_t token = random.next();
     const WaitTime timeout = timeout_of(random, process);
     operations += 1;
-    if (random.below(3) == 0) {
-      const Result<std::uint64_t> answer = desk.try_call(Desk::Simple{token}, timeout);
+    if (const std::uint32_t kind = random.below(4); kind < 2) {
+      const Result<std::uint64_t> answer = kind == 0
+                                               ? desk.try_call(Desk::Simple{token}, timeout)
+                                               : desk.try_call(Desk::Quick{token, random.below(1000) < 2}, timeout);
       if (answer) return same("the answer to a simple call", *answer, token + 1);
       return judge(answer.reason());
     }

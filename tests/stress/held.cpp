@@ -24,9 +24,15 @@ class Meter : public GenServer<Meter> {
     using Reply = std::uint64_t;
     std::uint32_t client;
   };
+  struct SumAtOnce {
+    using Reply = std::uint64_t;
+    static constexpr bool never_waits = true;
+    std::uint32_t client;
+  };
   explicit Meter(std::uint32_t clients) : numbers_(clients) {}
   void handle_cast(const Add& add) { same("the number of a cast", add.number, numbers_[add.client]++); }
   std::uint64_t handle_call(const Sum& sum) const { return numbers_[sum.client]; }
+  std::uint64_t handle_call(const SumAtOnce& sum) const { return numbers_[sum.client]; }
   void change() { changes_ += 1; }
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
   [[nodiscard]] std::uint64_t sum() const {
@@ -78,7 +84,9 @@ class Held final : public Workload {
   void use(std::uint32_t client, const std::vector<ServerRef<Meter>>& meters, Clock::time_point until, Random& random) {
     std::vector<std::uint64_t> numbers(meters.size());
     const auto ask = [&](std::size_t i) {
-      same("the casts before a call", meters[i].call(Meter::Sum{client}, infinity), numbers[i]);
+      const std::uint64_t sum = random.below(2) == 0 ? meters[i].call(Meter::Sum{client}, infinity)
+                                                     : meters[i].call(Meter::SumAtOnce{client}, infinity);
+      same("the casts before a call", sum, numbers[i]);
     };
     while (!over(until)) {
       const std::size_t i = random.below(static_cast<std::uint32_t>(meters.size()));

@@ -28,18 +28,22 @@ constexpr Keyed::Name many_keys{"stress.duplicate"};
 
 [[nodiscard]] std::string name_of(std::uint32_t i) { return "stress.name." + std::to_string(i); }
 
+// A process that has been killed is not found any more, and its key is free, although it runs on until it learns of it: then
+// it does so here.
+void not_killed(const char* what) {
+  sleep_for(20s);
+  fail(what);
+}
+
 // Who stands in a cell is the only one, or those before it have been killed already: a key of a registry is free when its
 // holder is no longer alive (RG-010), although that may still be on its way out; a name only when it has gone.
 class Cell {
  public:
   explicit Cell(bool of_the_living = false) : of_the_living_(of_the_living) {}
   void enter() {
-    const std::scoped_lock lock(mutex_);
-    for (const Pid& holder : holders_) {
-      if (!of_the_living_) fail("a name has two holders");
-      if (of_the_living_ && alive(holder)) fail("a key has two living holders");
-    }
-    holders_.push_back(self());
+    if (is_free()) return;
+    if (!of_the_living_) return fail("a name has two holders");
+    not_killed("a key has two living holders");  // we may have been killed since we got it
   }
   void leave() {
     const std::scoped_lock lock(mutex_);
@@ -47,6 +51,15 @@ class Cell {
   }
 
  private:
+  bool is_free() {
+    const std::scoped_lock lock(mutex_);
+    for (const Pid& holder : holders_) {
+      if (!of_the_living_ || alive(holder)) return false;
+    }
+    holders_.push_back(self());
+    return true;
+  }
+
   bool of_the_living_;
   std::mutex mutex_;
   std::vector<Pid> holders_;
@@ -162,11 +175,6 @@ class Names final : public Workload {
 
   static void found_under_key(std::uint32_t i) {
     if (unique_keys.pid(i) != self()) not_killed("who has a key is not found under it");
-  }
-  // A process that has been killed is not found any more, although it runs on until it learns of it: then it does so here.
-  static void not_killed(const char* what) {
-    sleep_for(20s);
-    fail(what);
   }
 
   // Starts contenders, kills some of them, and looks whether the dead are gone from everywhere.

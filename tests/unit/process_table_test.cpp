@@ -3,7 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
+#include <map>
+#include <random>
 #include <set>
 #include <thread>
 #include <vector>
@@ -101,6 +107,173 @@ TEST(ProcessTable, threads_that_allocate_and_free_side_by_side_never_share_a_slo
   for (const auto& numbers : taken) all.insert(numbers.begin(), numbers.end());
   EXPECT_EQ(all.size(), 3u * 200 * 70);
   EXPECT_TRUE(table.numbers().empty());
+}
+
+// -- giving back
+
+// As an idle worker does it.
+void sort_all(ProcessTable& table, std::uint32_t worker) {
+  table.watch_spare();
+  while (table.sort_spare(worker, 100)) {
+  }
+}
+
+std::vector<Process*> allocate_many(ProcessTable& table, std::size_t count, std::uint32_t worker) {
+  std::vector<Process*> all;
+  for (std::size_t i = 0; i < count; ++i) all.push_back(table.allocate(worker));
+  return all;
+}
+
+// In an order that has nothing to do with that of their slots.
+void end_many(ProcessTable& table, std::vector<Process*> all, std::uint32_t worker) {
+  std::shuffle(all.begin(), all.end(), std::minstd_rand(5));
+  for (Process* process : all) end(table, *process, worker);
+}
+
+// How many pages of that stretch of the lines take memory.
+std::size_t resident_pages(Process* first, std::size_t count) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(first) + page - 1) / page * page;
+  std::vector<unsigned char> pages(count * sizeof(Process) / page);
+  EXPECT_EQ(::mincore(reinterpret_cast<void*>(begin), pages.size() * page, pages.data()), 0);
+  return static_cast<std::size_t>(std::ranges::count_if(pages, [](unsigned char byte) { return (byte & 1) != 0; }));
+}
+
+constexpr std::size_t burst = 50'000;
+
+TEST(ProcessTable, the_memory_of_free_slots_goes_back_and_serves_again) {
+  for (const std::size_t size : {std::size_t{60'000}, large}) {
+    ProcessTable table(size, 2);
+    const std::vector<Process*> all = allocate_many(table, burst, 0);
+    EXPECT_FALSE(table.to_spare(1));
+    end_many(table, all, 0);
+    EXPECT_TRUE(table.to_spare(0));
+    EXPECT_GT(resident_pages(all.front(), burst), burst / 65);
+    EXPECT_EQ(table.given_back(), 0u);
+    sort_all(table, 0);
+    EXPECT_FALSE(table.to_spare(0));
+    EXPECT_GT(table.given_back(), burst * 95 / 100);
+    EXPECT_LT(resident_pages(all.front(), burst), burst / 65 / 20);
+    EXPECT_TRUE(table.numbers().empty());
+    EXPECT_EQ(allocate_many(table, burst, 0).size(), burst);
+    EXPECT_EQ(table.given_back(), 0u);
+    EXPECT_EQ(table.numbers().size(), burst);
+  }
+}
+
+TEST(ProcessTable, a_chunk_with_a_living_process_keeps_its_memory) {
+  ProcessTable table(large, 1);
+  std::vector<Process*> all = allocate_many(table, burst, 0);
+  Process* lives = all[burst / 2];
+  const std::uint64_t number = number_of(*lives);
+  all.erase(all.begin() + burst / 2);
+  end_many(table, all, 0);
+  sort_all(table, 0);
+  EXPECT_GT(table.given_back(), burst * 9 / 10);
+  EXPECT_EQ(number_of(*lives), number);
+  EXPECT_EQ(table.numbers(), std::vector<std::uint64_t>{number});
+  // And when it has gone, too, that goes back as well: with the slots that were sorted before.
+  const std::size_t before = table.given_back();
+  end(table, *lives, 0);
+  EXPECT_TRUE(table.to_spare(0));
+  sort_all(table, 0);
+  EXPECT_GT(table.given_back(), before);
+}
+
+TEST(ProcessTable, no_number_comes_again_though_the_slots_were_given_back_in_between) {
+  ProcessTable table(large, 1);
+  std::set<std::uint64_t> numbers;
+  std::size_t births = 0;
+  const auto live = [&](std::size_t count) {
+    const std::vector<Process*> all = allocate_many(table, count, 0);
+    for (const Process* process : all) numbers.insert(number_of(*process));
+    births += count;
+    end_many(table, all, 0);
+  };
+  for (int round = 0; round < 4; ++round) {
+    live(burst / 2);
+    for (int i = 0; i < 20; ++i) live(700);  // so that the slots of a chunk were not used equally often
+    sort_all(table, 0);
+    EXPECT_GT(table.given_back(), burst / 4);
+  }
+  EXPECT_EQ(numbers.size(), births);
+}
+
+TEST(ProcessTable, a_slot_given_back_goes_on_with_its_next_tag) {
+  ProcessTable table(large, 1);
+  const std::vector<Process*> all = allocate_many(table, burst, 0);
+  for (std::size_t i = 0; i < burst; ++i) {  // as if it had been used some thousand times: each its own
+    all[i]->serial.store((2 + i % 60'000) << Pid::slot_bits | (number_of(*all[i]) & 0xff'ffff));
+  }
+  std::map<Process*, std::uint64_t> uses;
+  for (Process* process : all) uses[process] = number_of(*process) >> Pid::slot_bits;
+  end_many(table, all, 0);
+  sort_all(table, 0);
+  EXPECT_GT(table.given_back(), burst / 2);
+  for (std::size_t i = 0; i < burst; ++i) {
+    Process* process = table.allocate(0);
+    ASSERT_EQ(number_of(*process) >> Pid::slot_bits, uses[process] + 1);
+  }
+}
+
+TEST(ProcessTable, a_chunk_whose_slots_were_used_too_differently_stays) {
+  ProcessTable table(large, 1);
+  const std::vector<Process*> all = allocate_many(table, burst, 0);
+  for (std::size_t i = 0; i < burst; i += 300) {
+    all[i]->serial.store(std::uint64_t{70'000} << Pid::slot_bits | (number_of(*all[i]) & 0xff'ffff));
+  }
+  end_many(table, all, 0);
+  sort_all(table, 0);
+  EXPECT_EQ(table.given_back(), 0u);
+}
+
+TEST(ProcessTable, no_tenant_has_the_tag_that_a_page_given_back_reads_as) {
+  ProcessTable table(1, 1);
+  Process* process = table.allocate(0);
+  process->serial.store(std::uint64_t{0xffff} << Pid::slot_bits | (number_of(*process) & 0xff'ffff));
+  end(table, *process, 0);
+  EXPECT_EQ(table.allocate(0), process);
+  EXPECT_EQ(number_of(*process) >> Pid::slot_bits, 0x1'0001u);
+  EXPECT_NE(process->head.load(), 0u);
+}
+
+TEST(ProcessTable, the_last_free_slot_is_found_also_among_those_given_back) {
+  constexpr std::size_t promised = 20'000;
+  ProcessTable table(promised, 2);
+  end_many(table, allocate_many(table, promised, 0), 1);
+  sort_all(table, 0);
+  EXPECT_GT(table.given_back(), promised / 2);
+  for (std::size_t i = 0; i < promised; ++i) ASSERT_NE(table.allocate(1), nullptr) << i;
+  EXPECT_EQ(table.allocate(1), nullptr);
+}
+
+TEST(ProcessTable, a_pid_of_a_slot_that_is_given_back_beside_finds_nobody) {
+  ProcessTable table(large, 2);
+  std::vector<Process*> all = allocate_many(table, burst, 0);
+  Process* process = all[burst / 2];
+  const std::uint64_t number = number_of(*process);
+  std::atomic<bool> ended{false};
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::thread looks([&] {
+    while (!stop.load()) {
+      const bool was = ended.load();
+      std::uint64_t word = 0;
+      const bool there = head::look(*process, number, word);
+      if (there && (was || (word & head::tag_bits) != head::tag_of(number))) ++wrong;
+      word = head::tag_of(number);  // as it was when it ran: who saw that, and comes now
+      if (process->head.compare_exchange_strong(word, word) && was) ++wrong;
+    }
+  });
+  end_many(table, all, 0);
+  ended.store(true);
+  for (int round = 0; round < 20; ++round) {
+    sort_all(table, 0);
+    end_many(table, allocate_many(table, burst, 0), 0);
+  }
+  stop.store(true);
+  looks.join();
+  EXPECT_EQ(wrong.load(), 0);
 }
 
 TEST(LiveCount, what_begins_on_one_thread_may_end_on_another) {

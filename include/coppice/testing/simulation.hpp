@@ -17,8 +17,9 @@
 // stopped is a line (recovers). explore() goes through all schedules of a small program; shrink() finds the few choices that
 // make a run fail. For GoogleTest: testing/gtest.hpp.
 //
-// What the simulation cannot control (a thread of the program's own, a wait that nothing will ever end) ends the program
-// with a sentence. One OS thread at a time may use a Simulation.
+// A program whose processes all wait for ever fails its run, which says who waits where (Stuck). What the simulation
+// cannot control (a thread of the program's own, a process that never waits) ends the program with a sentence. One OS
+// thread at a time may use a Simulation.
 #pragma once
 
 #include <chrono>
@@ -105,6 +106,15 @@ class InvariantViolated : public std::runtime_error {
 
 // Thrown by Simulation::run when what recovers() waits for has not come.
 class NotRecovered : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Thrown by Simulation::run, and run_thread, when everybody waits and nothing will ever wake anybody: no message is
+// under way, no timer is set. what() tells the seed, the time, and of each process where it waits, for which server
+// (unless that has taken the call and keeps the answer back), and how many messages it has; of a server without work, that
+// it is idle. The run is then forgotten without unwinding.
+class Stuck : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
