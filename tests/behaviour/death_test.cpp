@@ -482,6 +482,11 @@ TEST(DeathTest, an_exit_in_a_destructor_ends_the_program_and_names_the_process) 
                  await_reason(reference);
                }),
                "noexcept frame in process <0\\.[0-9]+\\.[0-9]+> \\(careless\\)");
+  EXPECT_DEATH(run_alone([] {
+                 const auto [pid, reference] = spawn_monitor([] { const Exits object; });
+                 await_reason(reference);
+               }),
+               "noexcept frame in process <0\\.[0-9]+\\.[0-9]+>: ");
 }
 
 TEST(DeathTest, a_stack_overflow_ends_the_program_and_names_the_process) {
@@ -497,4 +502,29 @@ TEST(DeathTest, a_foreign_thread_that_waits_like_a_process_ends_the_program_with
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(sleep_for(1s), "sleep_for was called by a thread that is no process of coppice");
   EXPECT_DEATH(receive<Never>(), "receive was called by a thread that is no process of coppice");
+  EXPECT_DEATH(
+      {
+        const Runtime runtime({.schedulers = 1});
+        sleep_for(1s);
+      },
+      "sleep_for was called by a thread that is no process of coppice\n");
+}
+
+TEST(DeathTest, a_send_without_a_runtime_ends_the_program_with_a_sentence) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(send(Pid{}, Go{}), "send was called while there is no Runtime in the program");
+}
+
+TEST(DeathTest, a_process_that_runs_or_stops_a_runtime_ends_the_program_with_a_sentence) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(run_alone([] {
+                 Runtime other({.schedulers = 1});
+                 other.run([] {});
+               }),
+               "Runtime::run was called by a process: it blocks its thread");
+  EXPECT_DEATH(run_alone([] {
+                 Runtime other({.schedulers = 1});
+                 other.stop();
+               }),
+               "Runtime::stop was called by a process");
 }

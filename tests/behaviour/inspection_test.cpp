@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Stop {};
+struct Began {};
 struct Ready {};
 
 // Not inlined, and no tail calls: each must have a frame of its own.
@@ -152,6 +153,29 @@ TEST(Inspection, stacks_are_counted_while_processes_wait_and_end) {
   counter.join();
   EXPECT_TRUE(reason.is_normal()) << format_exit(reason);
   EXPECT_EQ(runtime.stacks_held(), 0u);
+}
+
+TEST(Inspection, as_many_stacks_are_held_as_processes_wait_in_mid_function) {
+  Runtime runtime({.schedulers = 2});
+  EXPECT_EQ(runtime.stacks_held(), 0u);
+  const ExitReason reason = runtime.run([&runtime] {
+    std::vector<Pid> waiting;
+    for (int i = 0; i < 5; ++i) {
+      waiting.push_back(spawn([me = self()] {
+        send(me, Began{});
+        receive<Stop>();
+      }));
+    }
+    for (int i = 0; i < 5; ++i) receive<Began>();
+    while (runtime.stacks_held() != 5u) yield();  // the last may still be on its way into its wait
+    for (const Pid& pid : waiting) {
+      const Reference gone = monitor(pid);
+      send(pid, Stop{});
+      EXPECT_EQ(receive<Down>().reference, gone);
+    }
+    EXPECT_EQ(runtime.stacks_held(), 0u);
+  });
+  EXPECT_TRUE(reason.is_normal()) << format_exit(reason);
 }
 
 // For ThreadSanitizer too: several workers read the debug information at once.

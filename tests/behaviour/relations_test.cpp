@@ -150,6 +150,97 @@ BEHAVIOUR_TEST(Relations, a_link_to_a_process_that_is_dying_gives_exactly_one_ex
   EXPECT_TRUE(process_info(self())->links.empty());
 }
 
+// What stands in the mailbox behind a fatal signal is answered for the dead. With one scheduler the other process has not
+// begun to run when all of these signals are there.
+BEHAVIOUR_TEST_WITH(Relations, a_link_behind_a_fatal_signal_gives_noproc_once, {.schedulers = 1}) {
+  trap_exit(true);
+  const Pid doomed = spawn([] { receive<Stop>(); });
+  exit(doomed, ExitReason("boom"_atom));
+  link(doomed);
+  EXPECT_EQ(receive<ExitMessage>().reason, ExitReason::noproc());
+  EXPECT_FALSE(receive<ExitMessage>(2ms).has_value());
+  EXPECT_TRUE(process_info(self())->links.empty());
+}
+
+BEHAVIOUR_TEST_WITH(Relations, a_monitor_behind_a_fatal_signal_gives_noproc_once, {.schedulers = 1}) {
+  const Pid doomed = spawn([] { receive<Stop>(); });
+  exit(doomed, ExitReason("boom"_atom));
+  const Reference watch = monitor(doomed);
+  const Down down = receive<Down>();
+  EXPECT_EQ(down.reference, watch);
+  EXPECT_EQ(down.reason, ExitReason::noproc());
+  EXPECT_FALSE(receive<Down>(2ms).has_value());
+}
+
+BEHAVIOUR_TEST_WITH(Relations, after_an_unlink_behind_a_fatal_signal_the_exit_is_not_heard_of, {.schedulers = 1}) {
+  trap_exit(true);
+  const Pid doomed = spawn([] { receive<Stop>(); });
+  link(doomed);
+  exit(doomed, ExitReason("boom"_atom));
+  unlink(doomed);
+  EXPECT_FALSE(receive<ExitMessage>(2ms).has_value());
+  const Pid child = spawn_link([] { receive<Stop>(); });
+  exit(child, ExitReason("boom"_atom));
+  unlink(child);
+  EXPECT_FALSE(receive<ExitMessage>(2ms).has_value());
+  EXPECT_TRUE(process_info(self())->links.empty());
+}
+
+// The end that was announced before the unlink was seen does not count, however often the link is made anew; the newest
+// link does, and finds nobody.
+BEHAVIOUR_TEST_WITH(Relations, of_links_made_anew_behind_a_fatal_signal_the_newest_gives_noproc, {.schedulers = 1}) {
+  trap_exit(true);
+  for (const bool child : {false, true}) {
+    for (int anew = 1; anew <= 3; ++anew) {
+      const Pid doomed = child ? spawn_link([] { receive<Stop>(); }) : spawn([] { receive<Stop>(); });
+      link(doomed);
+      exit(doomed, ExitReason("boom"_atom));
+      for (int i = 0; i < anew; ++i) {
+        unlink(doomed);
+        link(doomed);
+      }
+      const ExitMessage message = receive<ExitMessage>();
+      EXPECT_EQ(message.pid, doomed);
+      EXPECT_EQ(message.reason, ExitReason::noproc());
+      EXPECT_FALSE(receive<ExitMessage>(2ms).has_value());
+      EXPECT_TRUE(process_info(self())->links.empty());
+    }
+  }
+}
+
+BEHAVIOUR_TEST_WITH(Relations, a_child_may_link_and_unlink_its_parent_too, {.schedulers = 1}) {
+  trap_exit(true);
+  const Pid me = self();
+  const Pid linked = spawn_link([me] { link(me); });
+  link(linked);  // crosses the child's
+  EXPECT_EQ(receive<ExitMessage>().pid, linked);
+  const Pid unlinked = spawn_link([me] {
+    unlink(me);
+    send(me, Ready{});
+    receive<Stop>();
+  });
+  receive<Ready>();
+  EXPECT_TRUE(process_info(self())->links.empty());
+  send(unlinked, Stop{});
+  EXPECT_FALSE(receive<ExitMessage>(2ms).has_value());
+}
+
+BEHAVIOUR_TEST(Relations, a_monitor_of_a_child_may_end_after_the_child_has_made_relations_of_its_own) {
+  const auto [child, watch] = spawn_monitor([me = self()] {
+    link(me);  // its tie to the parent becomes a watcher and a link as of any two
+    unlink(me);
+    const Reference other = monitor(me);
+    send(me, Ready{});
+    receive<Stop>();
+    demonitor(other);
+  });
+  receive<Ready>();
+  EXPECT_TRUE(demonitor(watch, {.info = true}));
+  send(child, Stop{});
+  EXPECT_EQ(
+      receive(when([](const Down&) { return true; }, [](const Down&) { return 1; }), after(2ms, [] { return 0; })), 0);
+}
+
 BEHAVIOUR_TEST(Relations, two_that_are_linked_and_die_at_once_are_both_heard_of) {
   const auto [first, first_watch] = spawn_monitor([] {
     link(receive<Pid>());

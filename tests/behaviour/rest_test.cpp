@@ -98,6 +98,22 @@ BEHAVIOUR_TEST_WITH(Rest, a_server_with_something_to_come_stays_awake, {.schedul
   suspended.stop();
 }
 
+// OTP keeps them however long the server is idle.
+BEHAVIOUR_TEST_WITH(Rest, what_sys_has_switched_on_outlasts_idleness, {.schedulers = 1}) {
+  const auto server = Store::start(1L).value();
+  sys::statistics(server, true);
+  sys::log(server);
+  server.cast(Store::Add{2});
+  EXPECT_EQ(server.call(Store::Sum{}), 3);
+  const auto others = crowd();
+  EXPECT_FALSE(rests(server));
+  ASSERT_TRUE(sys::get_statistics(server).has_value());
+  EXPECT_EQ(sys::get_statistics(server)->messages_in, 2u);
+  EXPECT_EQ(sys::get_log(server).size(), 4u);
+  end(others);
+  server.stop();
+}
+
 BEHAVIOUR_TEST(Rest, what_a_process_is_outlasts_its_rests) {
   trap_exit(true);
   const auto server = Store::start_link(3L).value();

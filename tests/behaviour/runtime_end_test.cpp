@@ -67,8 +67,8 @@ BEHAVIOUR_TEST_WITH(Death, without_process_slots_a_spawn_fails_and_leaves_nothin
   for (const Pid& pid : pids) exit(pid, ExitReason::kill());
 }
 
-// On threads only: more turns than a simulation should take. The tag in a process's head word has 16 bits, so that the
-// use of the slot 65536 later has the same one.
+// On threads only: more turns than a simulation should take. The tag in a process's head word has 16 bits, and none
+// is 0, so that the tenant of the slot 65535 later has the same one.
 TEST(Death, a_stale_pid_reaches_no_later_tenant_of_its_slot) {
   behaviour::on_threads(
       [] {
@@ -83,13 +83,16 @@ TEST(Death, a_stale_pid_reaches_no_later_tenant_of_its_slot) {
         };
         const auto [stale, first] = next_tenant([] {});
         await_reason(first);
+        const std::uint64_t tags = 0x1'0000;
+        std::uint64_t use = stale.use();
         for (int i = 1; i < 100'000; ++i) {
-          const bool probed = i % 1000 == 0 || i == 65'536;
+          if (++use % tags == 0) ++use;
+          const bool probed = i % 1000 == 0 || use % tags == stale.use() % tags;
           const auto [pid, reference] = next_tenant([probed] {
             if (probed) receive<Go>();
           });
           ASSERT_EQ(pid.slot(), stale.slot());
-          ASSERT_EQ(pid.use(), stale.use() + static_cast<std::uint64_t>(i));
+          ASSERT_EQ(pid.use(), use);
           if (probed) {
             EXPECT_FALSE(alive(stale));
             send(stale, Go{});
@@ -262,6 +265,36 @@ TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
   EXPECT_TRUE(runtime.stop().clean);
 }
 
+// Its own threads are gone in the child, those of jobs that block too; and a runtime that was destroyed before is none.
+TEST(Death, a_fork_leaves_behind_jobs_that_block_and_runtimes_that_have_gone) {
+  auto gone = std::make_unique<Runtime>(RuntimeOptions{.schedulers = 1});
+  Runtime runtime({.schedulers = 2});
+  gone.reset();
+  const Runtime::Scope scope(runtime);
+  const Flag started = make_flag();
+  const Flag released = make_flag();
+  spawn([started, released] {
+    blocking([&] {
+      *started = true;
+      spin_until([&] { return released->load(); });
+    });
+  });
+  spin_until([&] { return started->load(); });
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(20);  // should it hang
+    const StopReport report = runtime.stop();
+    ::_exit(report.clean && report.abandoned.empty() ? 17 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 17);
+  *released = true;
+  EXPECT_TRUE(runtime.stop().clean);
+}
+
 // -- who had to be forced -------------------------------------------------------------------------------------------
 
 TEST(Death, a_shutdown_names_who_had_to_be_killed) {
@@ -289,6 +322,50 @@ TEST(Death, a_shutdown_names_who_had_to_be_killed) {
   check(runtime.stop());
   EXPECT_EQ(runtime.process_count(), 0u);
   check(runtime.stop());  // the same report again
+  coppice::testing::for_each_seed(behaviour::seeds(),
+                                  [&](coppice::testing::Simulation& simulation) {
+                                    EXPECT_TRUE(simulation.run(main).is_normal());
+                                    check(simulation.stop_report());
+                                    EXPECT_EQ(simulation.processes_left(), 0u);
+                                  },
+                                  {.runtime = options});
+}
+
+// Each that is killed leaves an heir that heeds nothing, too: it is killed as soon as it is there.
+TEST(Death, who_is_born_while_all_are_killed_is_killed_too) {
+  const RuntimeOptions options{.schedulers = 2, .shutdown_timeout = 200ms};
+  const Count heirs = make_count();
+  struct Unheeding {
+    Count heirs;
+    Pid told;
+    bool heir;
+    Unheeding(Count count, Pid whom, bool is_heir) : heirs(std::move(count)), told(whom), heir(is_heir) {}
+    Unheeding(Unheeding&&) = default;
+    ~Unheeding() {
+      if (heirs == nullptr || heir) return;
+      ++*heirs;
+      spawn(Unheeding(heirs, {}, true));
+    }
+    void operator()() {
+      trap_exit(true);
+      if (told) send(told, Ready{});
+      for (;;) receive([](const ExitMessage&) {});
+    }
+  };
+  const auto main = [heirs] {
+    *heirs = 0;
+    for (int i = 0; i < 3; ++i) spawn(Unheeding(heirs, self(), false));
+    for (int i = 0; i < 3; ++i) receive<Ready>();
+  };
+  const auto check = [heirs](const StopReport& report) {
+    EXPECT_EQ(heirs->load(), 3);
+    EXPECT_EQ(report.killed.size(), 3u);
+    EXPECT_TRUE(report.abandoned.empty());
+  };
+  Runtime runtime(options);
+  EXPECT_TRUE(runtime.run(main).is_normal());
+  check(runtime.stop());
+  EXPECT_EQ(runtime.process_count(), 0u);
   coppice::testing::for_each_seed(behaviour::seeds(),
                                   [&](coppice::testing::Simulation& simulation) {
                                     EXPECT_TRUE(simulation.run(main).is_normal());
@@ -371,4 +448,25 @@ TEST(Death, run_names_who_had_to_be_killed) {
       {.schedulers = 1, .shutdown_timeout = 100ms});
   EXPECT_EQ(status, 1);
   EXPECT_THAT(said, ::testing::MatchesRegex("coppice: <0[.][0-9]+[.][0-9]+>.* did not stop in time and was killed\n"));
+}
+
+TEST(Death, run_names_who_had_to_be_left_behind) {
+  const Flag started = make_flag();
+  const Flag released = make_flag();
+  const Flag ended = make_flag();
+  const auto [status, said] = ran(
+      [&] {
+        spawn(
+            [started, released, guard = SetAtEnd(ended)] {
+              *started = true;
+              spin_until([&] { return released->load(); });
+            },
+            {.name = "stuck"});
+        spin_until([&] { return started->load(); });
+      },
+      {.schedulers = 2, .shutdown_timeout = 100ms});
+  EXPECT_EQ(status, 1);
+  EXPECT_THAT(said, ::testing::HasSubstr("(stuck) could not be stopped and was left behind\n"));
+  *released = true;
+  spin_until([&] { return ended->load(); });
 }

@@ -185,6 +185,18 @@ TEST(LongSchedule, a_process_that_holds_its_scheduler_is_reported_with_name_and_
       {.long_schedule = 20ms});
 }
 
+TEST(LongSchedule, zero_turns_it_off) {
+  const Warnings warnings;
+  behaviour::on_threads(
+      [] {
+        const auto until = std::chrono::steady_clock::now() + 50ms;
+        while (std::chrono::steady_clock::now() < until) {
+        }
+      },
+      {.long_schedule = 0ms});
+  EXPECT_FALSE(__atomic_load_n(&Warnings::heard, __ATOMIC_ACQUIRE)) << Warnings::text;
+}
+
 TEST(LongSchedule, timers_of_a_scheduler_that_is_held_fire_all_the_same) {
   const Warnings warnings;
   behaviour::on_threads(

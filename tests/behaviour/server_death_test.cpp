@@ -309,6 +309,31 @@ BEHAVIOUR_TEST(ServerDeath, a_handler_that_swallows_its_exit_ends_when_it_return
   EXPECT_EQ(all_heard(), (Texts{"swallowed", "terminate :left", "destroyed"}));
 }
 
+namespace {
+// With a name of its own for tests/lsan.supp: what is abandoned leaks.
+[[gnu::noinline]] ExitReason reason_of_a_server_that_is_abandoned_in_its_init(const Pid& watcher) {
+  const auto never_leaves = [](Probe& p) -> Probe::Init {
+    p.tell("init " + to_string(coppice::self()));
+    for (;;) {
+      try {
+        sleep_for(infinity);
+      } catch (...) {  // again
+      }
+    }
+  };
+  return Probe::start(Probe::Plan{.watcher = watcher, .init = never_leaves}).reason();
+}
+}  // namespace
+
+BEHAVIOUR_TEST(ServerDeath, the_starter_hears_of_a_server_that_is_abandoned_in_its_init) {
+  spawn([me = self()] { send(me, reason_of_a_server_that_is_abandoned_in_its_init(me)); });
+  const std::string said = heard();
+  for (const Pid& pid : processes()) {
+    if (said == "init " + to_string(pid)) exit(pid, ExitReason::kill());
+  }
+  EXPECT_EQ(receive<ExitReason>(), ExitReason::killed());
+}
+
 BEHAVIOUR_TEST(ServerDeath, a_handler_that_swallows_a_kill_ends_without_terminate) {
   const Pid me = self();
   const ProbeRef probe = start_probe();

@@ -56,6 +56,94 @@ BEHAVIOUR_TEST(Ets, ET_023_ET_059_nobody_sees_a_part_of_an_insert_of_many) {
   await_down(gone);
 }
 
+// Three keys are written together, always with a stamp that was not used before. So while one of them has the same stamp
+// before and after, the others have it too.
+BEHAVIOUR_TEST(Ets, ET_059_nobody_sees_a_part_of_an_insert_new_of_many_or_of_a_clear) {
+  for (const Type type : {Type::set, Type::ordered_set}) {
+    const Numbers table = Numbers::create({.type = type, .access = Access::public_});
+    std::vector<Reference> ends;
+    for (int writer = 1; writer <= 2; ++writer) {
+      ends.push_back(spawn_monitor([table, writer] {
+                       for (int round = 0; round < 20; ++round) {
+                         const int stamp = writer * 1000 + round;
+                         if (!table.insert_new(pairs({{1, stamp}, {2, stamp}, {3, stamp}}))) table.clear();
+                         checkpoint();
+                       }
+                     }).second);
+    }
+    for (int round = 0; round < 40; ++round) {
+      const std::optional<int> before = table.lookup(3);
+      const std::optional<int> first = table.lookup(1);
+      const std::optional<int> second = table.lookup(2);
+      if (before && table.lookup(3) == before) {
+        EXPECT_EQ(first, before);
+        EXPECT_EQ(second, before);
+      }
+      checkpoint();
+    }
+    for (const Reference& end : ends) await_down(end);
+    EXPECT_TRUE(table.size() == 0 || table.size() == 3) << table.size();
+  }
+}
+
+BEHAVIOUR_TEST(Ets, ET_059_nobody_sees_a_part_of_an_update_of_several_fields) {
+  const StatsTable table = StatsTable::create({.access = Access::public_});
+  table.insert("a", {0, 0});
+  std::vector<Reference> ends;
+  for (int writer = 0; writer < 2; ++writer) {
+    ends.push_back(spawn_monitor([table] {
+                     for (int round = 0; round < 20; ++round) {
+                       const std::vector<int> both =
+                           table.update_counter("a", {ets::CounterOp<Stats, int>{&Stats::hits, 1},
+                                                      ets::CounterOp<Stats, int>{&Stats::misses, 1}});
+                       EXPECT_EQ(both.at(0), both.at(1));
+                       checkpoint();
+                     }
+                   }).second);
+  }
+  for (int round = 0; round < 20; ++round) {
+    const Stats seen = table.lookup("a").value();
+    EXPECT_EQ(seen.hits, seen.misses);
+    checkpoint();
+  }
+  for (const Reference& end : ends) await_down(end);
+  EXPECT_EQ(table.lookup("a"), (Stats{40, 40}));  // none of them was lost
+  const auto [writer, gone] = spawn_monitor([table] {
+    for (int round = 1; round <= 20; ++round) {
+      EXPECT_TRUE(table.update_element("a", &Stats::hits, round, &Stats::misses, round));
+      checkpoint();
+    }
+  });
+  for (int round = 0; round < 20; ++round) {
+    const Stats seen = table.lookup("a").value();
+    EXPECT_EQ(seen.hits, seen.misses);
+    checkpoint();
+  }
+  await_down(gone);
+}
+
+BEHAVIOUR_TEST(Ets, ET_059_nobody_sees_a_part_of_the_objects_of_a_key_go) {
+  const Numbers bag = Numbers::create({.type = Type::bag, .access = Access::public_});
+  const auto [writer, gone] = spawn_monitor([bag] {
+    for (int round = 0; round < 20; ++round) {
+      bag.insert(pairs({{1, 1}, {1, 2}, {1, 3}}));
+      checkpoint();
+      if (round % 2 == 0) {
+        bag.remove(1);
+      } else {
+        EXPECT_EQ(bag.take(1).size(), 3u);
+      }
+      checkpoint();
+    }
+  });
+  for (int round = 0; round < 40; ++round) {
+    const std::size_t seen = bag.lookup_all(1).size();
+    EXPECT_TRUE(seen == 0 || seen == 3) << seen;
+    checkpoint();
+  }
+  await_down(gone);
+}
+
 BEHAVIOUR_TEST(Ets, ET_023_an_insert_that_fails_inserts_nothing) {
   using Table = ets::Table<int, Fragile>;
   const Table table = Table::create();

@@ -100,6 +100,33 @@ BEHAVIOUR_TEST(GenServer, GS_091_stop_of_oneself_is_calling_self) {
   probe.stop();
 }
 
+BEHAVIOUR_TEST(GenServer, GS_091_a_negative_time_is_badarg) {
+  const ProbeRef probe = start_probe();
+  EXPECT_EQ(exit_reason_of([&] { probe.stop(ExitReason::normal(), -1ms); }),
+            ExitReason::badarg("stop: the timeout must not be negative"));
+  EXPECT_TRUE(alive(probe));
+  probe.stop();
+}
+
+// A thread that is no process stops a server as a process does, and hears of a failure in the same way.
+TEST(GenServer, GS_087_GS_090_a_thread_that_is_no_process_may_stop_a_server) {
+  Runtime runtime({.schedulers = 2});
+  const Runtime::Scope scope(runtime);
+  const ProbeRef first = Probe::start(Probe::Plan{}).value();
+  first.stop("given"_atom);
+  EXPECT_FALSE(alive(first));
+  const ExitReason noproc = exit_reason_of([&] { first.stop(); });
+  ASSERT_EQ(noproc.term().kind(), TermKind::tuple) << noproc;
+  EXPECT_EQ(ExitReason(noproc.term()[0]), ExitReason::noproc());
+  const ProbeRef second = Probe::start(Probe::Plan{.terminate = [](Probe&) { exit("another"_atom); }}).value();
+  const ExitReason another = exit_reason_of([&] { second.stop(); });
+  ASSERT_EQ(another.term().kind(), TermKind::tuple) << another;
+  EXPECT_EQ(another.term()[0], Term("another"_atom));
+  const ProbeRef third = Probe::start(Probe::Plan{}).value();
+  EXPECT_TRUE(runtime.stop().clean);
+  EXPECT_EQ(exit_reason_of([&] { third.stop(); }), ExitReason::shutdown());  // nobody is left to do it
+}
+
 BEHAVIOUR_TEST(GenServer, GS_091_when_the_time_is_over_the_server_goes_on_terminating) {
   const ProbeRef probe = start_probe({.terminate = [](Probe& p) {
     receive<Release>();

@@ -342,6 +342,46 @@ BEHAVIOUR_TEST(GenServer, GS_120_timeouts_and_continuations_are_logged) {
   probe.stop();
 }
 
+// Each thing that can be switched on stays when another is switched off, and switching off what is not on is harmless.
+BEHAVIOUR_TEST(GenServer, GS_119_GS_120_log_trace_and_statistics_are_independent_of_each_other) {
+  const ProbeRef probe = start_probe();
+  sys::statistics(probe, false);
+  sys::trace(probe, false);
+  sys::log(probe, 0);
+  EXPECT_FALSE(sys::get_statistics(probe).has_value());
+  EXPECT_TRUE(sys::get_log(probe).empty());
+  sys::log(probe, 5);
+  EXPECT_FALSE(sys::get_statistics(probe).has_value());
+  sys::statistics(probe, true);
+  probe.call(answer(1));
+  sys::trace(probe, false);
+  sys::log(probe, 0);
+  EXPECT_TRUE(sys::get_log(probe).empty());
+  EXPECT_EQ(sys::get_statistics(probe)->messages_in, 1u);
+  sys::log(probe, 5);
+  sys::statistics(probe, false);
+  probe.call(answer(2));
+  EXPECT_FALSE(sys::get_statistics(probe).has_value());
+  EXPECT_EQ(sys::get_log(probe).size(), 2u);
+  probe.stop();
+}
+
+BEHAVIOUR_TEST(GenServer, GS_120_nothing_is_logged_after_a_continuation_that_ends_the_server) {
+  std::vector<sys::Event> seen;
+  const ProbeRef probe = start_probe();
+  const Reference gone = monitor(probe);
+  sys::install(probe, "see"_atom, [&seen](const sys::Event& event) {
+    seen.push_back(event);
+    return true;
+  });
+  probe.cast(Probe::Do{
+      [](Probe&) { return Probe::noreply().then(Probe::Continue{[](Probe&) { return Probe::stop("done"_atom); }}); }});
+  EXPECT_EQ(await_reason(gone), "done"_atom);
+  ASSERT_EQ(seen.size(), 2u);  // the cast and what followed it; a callback that stops is followed by nothing
+  EXPECT_EQ(seen[0].kind, Kind::in);
+  EXPECT_EQ(seen[1].kind, Kind::noreply);
+}
+
 BEHAVIOUR_TEST(GenServer, GS_121_a_debug_function_sees_every_event_until_it_is_done) {
   const ProbeRef probe = start_probe();
   const Pid me = self();

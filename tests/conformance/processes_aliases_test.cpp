@@ -78,6 +78,16 @@ BEHAVIOUR_TEST(Aliases, PR_080_an_alias_belongs_to_the_process_that_made_it) {
   EXPECT_NE(owner, me);
 }
 
+BEHAVIOUR_TEST(Aliases, PR_079_an_alias_of_another_node_or_a_reference_that_is_none_takes_no_message) {
+  const auto token = std::make_shared<int>(1);
+  Reference elsewhere = alias();
+  ++elsewhere.creation;
+  send(elsewhere, token);
+  send(monitor(self()), token);
+  EXPECT_EQ(token.use_count(), 1);
+  EXPECT_FALSE(receive<std::shared_ptr<int>>(2ms).has_value());
+}
+
 BEHAVIOUR_TEST(Aliases, PR_081_whether_it_is_active_is_judged_when_the_message_is_received) {
   // Sent while the alias was active, received after its end: dropped. The owner takes nothing in between the two.
   const Reference mine = alias();

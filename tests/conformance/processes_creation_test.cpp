@@ -345,6 +345,8 @@ BEHAVIOUR_TEST(Processes, PR_017_a_liveness_test_takes_local_pids_only) {
   EXPECT_THROW((void)alive(remote_pid()), Exit);
 }
 
+BEHAVIOUR_TEST(Processes, PR_017_nobody_is_not_alive) { EXPECT_FALSE(alive(Pid{})); }
+
 BEHAVIOUR_TEST(Processes, PR_018_the_living_are_among_the_processes) {
   const Pid other = spawn_idle();
   const std::vector<Pid> all = processes();

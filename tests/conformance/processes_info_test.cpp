@@ -307,6 +307,16 @@ BEHAVIOUR_TEST(GroupLeader, PR_127_it_can_be_read_and_set) {
   finish(leader);
 }
 
+BEHAVIOUR_TEST(GroupLeader, PR_127_it_may_be_of_another_node_and_the_dead_have_none) {
+  Pid elsewhere = self();
+  ++elsewhere.creation;
+  const Pid target = until_stopped();
+  group_leader(target, elsewhere);
+  EXPECT_EQ(process_info(target)->group_leader, elsewhere);
+  finish(target);
+  EXPECT_TRUE(is_badarg([&] { group_leader(target, self()); }));
+}
+
 // -- references ----------------------------------------------------------------------------------------------------------
 
 BEHAVIOUR_TEST(References, PR_128_they_are_unique_whoever_makes_them) {

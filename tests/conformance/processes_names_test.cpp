@@ -59,6 +59,22 @@ BEHAVIOUR_TEST(Names, PR_108_a_taken_name_is_refused) {
   finish(target);
 }
 
+// Ours: a process may be given its name at spawn, before its function runs.
+BEHAVIOUR_TEST(Names, PR_108_a_process_spawned_under_a_taken_or_reserved_name_ends_with_badarg) {
+  const Pid holder = spawn([] { sleep_for(infinity); }, {.name = "taken_at_spawn"});
+  EXPECT_EQ(whereis("taken_at_spawn"), holder);
+  for (const char* name : {"taken_at_spawn", "nil"}) {
+    const auto ran = std::make_shared<std::atomic<bool>>(false);
+    const auto [pid, watch] = spawn_monitor([ran] { *ran = true; }, {.name = name});
+    const ExitReason reason = await_reason(watch);
+    EXPECT_EQ(reason, ExitReason::badarg("the name asked for at spawn is taken or reserved")) << reason;
+    EXPECT_FALSE(*ran);
+  }
+  EXPECT_EQ(whereis("taken_at_spawn"), holder);
+  exit(holder, ExitReason::kill());
+  await_reason(monitor(holder));
+}
+
 BEHAVIOUR_TEST(Names, PR_108_a_second_name_is_refused) {
   const Pid target = until_stopped();
   register_name(target, "first");

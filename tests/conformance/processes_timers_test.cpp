@@ -242,6 +242,27 @@ BEHAVIOUR_TEST(Timers, PR_104_timers_fire_in_order_of_deadlines_that_are_far_apa
   for (int i = 1; i <= 5; ++i) EXPECT_EQ(receive<Tick>().number, i);
 }
 
+BEHAVIOUR_TEST(Timers, PR_098_PR_099_a_timer_of_infinity_never_fires_and_can_be_cancelled) {
+  const Reference timer = send_after(self(), Done{}, infinity);
+  EXPECT_FALSE(receive<Done>(100ms).has_value());
+  EXPECT_GT(read_timer(timer).value(), 24h);
+  EXPECT_GT(cancel_timer(timer).value(), 24h);
+  EXPECT_FALSE(read_timer(timer).has_value());
+}
+
+BEHAVIOUR_TEST(Timers, PR_098_PR_100_a_reference_of_another_kind_or_another_node_is_no_timer) {
+  const Reference timer = send_after(self(), Done{}, 60s);
+  Reference elsewhere = timer;
+  ++elsewhere.creation;
+  Reference nowhere = timer;
+  nowhere.words[2] = 1000;
+  for (const Reference& other : {elsewhere, nowhere, alias()}) {
+    EXPECT_FALSE(read_timer(other).has_value());
+    EXPECT_FALSE(cancel_timer(other).has_value());
+  }
+  EXPECT_TRUE(cancel_timer(timer).has_value());
+}
+
 BEHAVIOUR_TEST(Timers, PR_105_no_timer_is_early) {
   const auto begin = monotonic_time();
   for (int i = 0; i < 30; ++i) (void)send_after(self(), Tick{i}, std::chrono::microseconds(370 * i));

@@ -335,6 +335,17 @@ BEHAVIOUR_TEST(StateMachine, SM_031_SM_033_the_enter_call_comes_before_inserted_
                                    "cast waits b"}));
 }
 
+BEHAVIOUR_TEST(StateMachine,
+               SM_031_SM_035_an_event_that_is_postponed_into_another_state_comes_back_behind_the_enter_call) {
+  const auto machine = start_machine<Entering>();
+  machine.cast(Entering::Do{"x", [](Entering& m) {
+                              return m.state() == St::a ? Entering::next_state(St::b).postpone()
+                                                        : Entering::keep_state();
+                            }});
+  EXPECT_EQ(machine.call(Entering::Get{}), "b");
+  EXPECT_EQ(ended(machine), (Texts{"enter a from a", "cast x a", "enter b from a", "cast x b"}));
+}
+
 BEHAVIOUR_TEST(StateMachine, SM_036_a_postponed_call_is_answered_when_it_is_handled) {
   const Pid me = self();
   const auto machine = start_machine<M>();

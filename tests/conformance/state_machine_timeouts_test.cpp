@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // State machines: timeouts, enter calls, clients, termination: SM-039 to SM-066.
+#include <stdexcept>
+
 #include "conformance/logger_support.hpp"
 #include "conformance/state_machine_support.hpp"
 
@@ -110,6 +112,23 @@ BEHAVIOUR_TEST(StateMachine, SM_045_an_update_changes_the_content_only_and_witho
   machine.stop();
 }
 
+BEHAVIOUR_TEST(StateMachine, SM_045_an_update_finds_its_timeout_among_others) {
+  const auto machine = start_machine<M>();
+  machine.cast(does<M>("arm", [] {
+    return M::keep_state()
+        .named_timeout("x"_atom, 3ms, plain_event<M>("first"))
+        .named_timeout("y"_atom, 9ms, plain_event<M>("old"))
+        .state_timeout(6ms, plain_event<M>("second"));
+  }));
+  machine.cast(does<M>("update", [] { return M::keep_state().update_named_timeout("y"_atom, plain_event<M>("new")); }));
+  EXPECT_EQ(heard(), "cast arm a");
+  EXPECT_EQ(heard(), "cast update a");
+  EXPECT_EQ(heard(), "named_timeout first a");
+  EXPECT_EQ(heard(), "state_timeout second a");
+  EXPECT_EQ(heard(), "named_timeout new a");
+  machine.stop();
+}
+
 BEHAVIOUR_TEST(StateMachine, SM_046_a_zero_timeout_comes_after_what_is_queued_and_before_the_mailbox) {
   const auto machine = start_machine<M>();
   machine.cast(postpones<M>("replayed"));
@@ -123,6 +142,19 @@ BEHAVIOUR_TEST(StateMachine, SM_046_a_zero_timeout_comes_after_what_is_queued_an
   EXPECT_EQ(machine.call(M::Get{}), "b");
   EXPECT_EQ(ended(machine), (Texts{"cast replayed a", "cast switch a", "internal inserted b", "cast replayed b",
                                    "state_timeout zero b", "cast waiting b"}));
+}
+
+BEHAVIOUR_TEST(StateMachine, SM_046_a_machine_that_ends_before_its_zero_timeout_does_not_see_it) {
+  const auto machine = start_machine<M>();
+  const Reference gone = monitor(machine.pid());
+  machine.cast(does<M>("arm", [] {
+    return M::keep_state()
+        .state_timeout(0s, plain_event<M>("zero"))
+        .named_timeout("n"_atom, 1ms, plain_event<M>("later"))
+        .next_event(does<M>("end", [] { return M::stop(); }));
+  }));
+  EXPECT_TRUE(await_reason(gone).is_normal());
+  EXPECT_EQ(all_heard(), (Texts{"cast arm a", "internal end a", "terminate :normal a"}));
 }
 
 BEHAVIOUR_TEST(StateMachine, SM_047_zero_timeouts_keep_their_order_and_an_event_timeout_is_lost_behind_another) {
@@ -148,6 +180,23 @@ BEHAVIOUR_TEST(StateMachine, SM_048_a_timeout_may_be_a_point_in_time) {
   EXPECT_EQ(heard(), "state_timeout late a");
   EXPECT_GE(monotonic_time(), at);
   machine.stop();
+}
+
+BEHAVIOUR_TEST(StateMachine, SM_048_a_point_in_time_that_has_passed_is_due_at_once) {
+  const auto machine = start_machine<M>();
+  sleep_for(2ms);
+  const auto passed = monotonic_time() - 1ms;
+  machine.cast(does<M>("arm", [passed] {
+    return M::keep_state().named_timeout("n"_atom, passed, plain_event<M>("passed"), {.absolute = true});
+  }));
+  EXPECT_EQ(heard(), "cast arm a");
+  EXPECT_EQ(heard(), "named_timeout passed a");
+  // Zero, too, is a point in time: one before there was a runtime (PR-095).
+  const Reference gone = monitor(machine.pid());
+  machine.cast(
+      does<M>("arm", [] { return M::keep_state().state_timeout(0s, plain_event<M>("never"), {.absolute = true}); }));
+  EXPECT_EQ(await_reason(gone), ExitReason::badarg("send_after takes no time before the start of the runtime"));
+  all_heard();
 }
 
 BEHAVIOUR_TEST(StateMachine, SM_049_a_negative_timeout_ends_the_machine) {
@@ -195,6 +244,16 @@ BEHAVIOUR_TEST(StateMachine, SM_052_an_enter_call_may_stop_the_machine) {
   machine.cast(goes_to<E>("b", St::b));
   EXPECT_EQ(await_reason(gone), ExitReason("closed"_atom));
   EXPECT_EQ(all_heard().back(), "terminate :closed b");
+}
+
+BEHAVIOUR_TEST(StateMachine, SM_005_SM_052_the_first_enter_call_may_stop_the_machine_after_it_has_started) {
+  const auto started =
+      Entering::start(E::Plan{.watcher = self(), .enter = [](E&, St, St) { return E::stop_entering("closed"_atom); }});
+  ASSERT_TRUE(started);
+  const ExitReason reason = await_reason(monitor(started.value().pid()));
+  EXPECT_TRUE(reason == ExitReason("closed"_atom) || reason == ExitReason::noproc()) << reason;
+  EXPECT_EQ(heard(), "enter a from a");
+  EXPECT_EQ(heard(), "terminate :closed a");
 }
 
 BEHAVIOUR_TEST(StateMachine, SM_055_an_enter_call_may_ask_for_another) {
@@ -266,4 +325,20 @@ BEHAVIOUR_TEST(StateMachine, SM_064_SM_066_LR_024_a_crash_is_logged_with_state_q
   EXPECT_NE(text.find("broken"), std::string::npos) << text;
   EXPECT_NE(text.find("{:a, "), std::string::npos) << text;
   EXPECT_NE(text.find("timeouts: [named_timeout: "), std::string::npos) << text;
+}
+
+BEHAVIOUR_TEST(StateMachine, SM_064_a_crash_is_logged_with_the_events_that_were_queued) {
+  const Capture capture;
+  const auto machine = start_machine<M>();
+  const Reference gone = monitor(machine.pid());
+  machine.cast(does<M>("insert", [] {
+    return M::keep_state()
+        .next_event(does<M>("crash", []() -> M::Transition { throw std::runtime_error("broken"); }))
+        .next_event(plain_event<M>("waiting"));
+  }));
+  await_reason(gone);
+  all_heard();
+  std::string text;
+  for (const std::string& one : capture.texts()) text += one;
+  EXPECT_NE(text.find("queue: [internal: "), std::string::npos) << text;
 }

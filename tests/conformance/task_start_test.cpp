@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How tasks start, what they send, how they end: TK-001 to TK-019.
+#include <memory>
+#include <thread>
+
 #include <coppice/child_spec.hpp>
 #include <coppice/gen_server.hpp>
 
@@ -90,6 +93,25 @@ BEHAVIOUR_TEST(Task, TK_008_the_link_stands_before_the_function_runs) {
   const Pid me = self();
   const auto task = Task::async([me] { return process_info(self())->links == std::vector<Pid>{me}; });
   EXPECT_TRUE(task.await());
+}
+
+// The value and the end of a task stand in its owner's mailbox; what the owner does before it takes them in counts.
+TEST(Task, PR_085_PR_089_a_value_is_dropped_if_its_alias_is_given_up_before_it_is_taken_in) {
+  behaviour::on_threads([] {
+    const auto token = std::make_shared<int>(1);
+    for (const bool watched : {true, false}) {
+      const auto task = Task::async([token] { return token; });
+      while (alive(task.pid())) std::this_thread::yield();  // on the other scheduler
+      EXPECT_TRUE(watched ? unalias(task.reference()) : demonitor(task.reference(), {.info = true}));
+      const auto result = task.yield(5ms);
+      EXPECT_EQ(result.has_value(), watched);
+      if (watched) {
+        EXPECT_TRUE(result->reason().is_normal());
+      }
+      EXPECT_EQ(messages(), 0u);
+    }
+    EXPECT_EQ(token.use_count(), 1);
+  });
 }
 
 BEHAVIOUR_TEST(Task, TK_010_the_owner_gets_the_value_and_then_a_down_with_normal) {

@@ -114,6 +114,19 @@ BEHAVIOUR_TEST(TaskStream, TK_058_TK_059_no_more_than_max_concurrency_tasks_run_
   EXPECT_EQ(gauge->started, 12);
 }
 
+// Whoever begins finds those before it dead, and not only done.
+BEHAVIOUR_TEST(TaskStream, TK_059_a_slot_is_free_when_its_task_has_ended) {
+  const auto pids = std::make_shared<std::vector<Pid>>();
+  const auto look_back = [pids](int n) {
+    for (const Pid& before : *pids) EXPECT_FALSE(process_info(before).has_value());
+    pids->push_back(self());
+    return n;
+  };
+  EXPECT_EQ(all_of(Task::async_stream(Numbers{1, 2, 3, 4}, look_back, {.max_concurrency = 1})),
+            (Results{"1", "2", "3", "4"}));
+  EXPECT_EQ(pids->size(), 4u);
+}
+
 BEHAVIOUR_TEST(TaskStream, TK_058_without_a_number_there_is_a_task_for_each_scheduler) {
   const auto gauge = std::make_shared<Gauge>();
   EXPECT_EQ(all_of(Task::async_stream(Numbers(9, 1), counted(gauge))).size(), 9u);

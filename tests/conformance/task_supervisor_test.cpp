@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Task supervisors: TS-001 to TS-024.
+#include <atomic>
+#include <memory>
+
 #include <coppice/partition_supervisor.hpp>
 #include <coppice/supervisor.hpp>
 #include <coppice/sys.hpp>
@@ -221,6 +224,76 @@ BEHAVIOUR_TEST(TaskSupervisor, TS_016_a_task_whose_owner_dies_first_runs_nothing
   while (!TaskSupervisor::children(sup).empty()) sleep_for(1ms);
   EXPECT_FALSE(receive<Release>(0s));
   stop(sup);
+}
+
+// In a simulation in which threads stand still for long an owner may not get around to telling its task what to do. How the
+// task ended, if it was seen while it waited: whether the owner is killed then is up to the caller.
+namespace {
+std::optional<ExitReason> end_of_a_task(const std::function<void(const Pid&)>& to_the_owner,
+                                        const std::shared_ptr<std::atomic<bool>>& ran) {
+  const Sup sup = start();
+  const Pid owner = spawn([sup, ran, test = self()] {
+    static_cast<void>(TaskSupervisor::async_nolink(sup, [ran] { *ran = true; }));
+    send(test, Release{});
+    sleep_for(infinity);
+  });
+  std::vector<Pid> tasks;
+  while (tasks.empty() && !receive<Release>(0s)) tasks = TaskSupervisor::children(sup);
+  std::optional<ExitReason> end;
+  if (!tasks.empty()) {
+    const Reference watch = monitor(tasks.front());
+    to_the_owner(owner);
+    end = await_reason(watch);
+  }
+  finish(owner);
+  stop(sup);
+  return end;
+}
+
+// Runs `body` with so many seeds, in each of which threads stand still now and then.
+void with_long_stalls(std::uint64_t seeds, std::chrono::nanoseconds stall_max, const std::function<void()>& body) {
+  coppice::testing::for_each_seed(seeds,
+                                  [&](coppice::testing::Simulation& simulation) {
+                                    const ExitReason reason = simulation.run(body);
+                                    EXPECT_TRUE(reason.is_normal()) << format_exit(reason);
+                                  },
+                                  {.faults = {.stalls_permille = 200, .stall_max = stall_max}});
+}
+}  // namespace
+
+TEST(TaskSupervisor, TS_016_a_task_that_is_told_nothing_for_5_seconds_ends_with_timeout) {
+  int timeouts = 0;
+  int results = 0;
+  with_long_stalls(200, 30s, [&] {
+    const auto ran = std::make_shared<std::atomic<bool>>(false);
+    const auto begin = monotonic_time();
+    const std::optional<ExitReason> end = end_of_a_task([](const Pid&) {}, ran);
+    if (end == ExitReason::timeout()) {
+      ++timeouts;
+      EXPECT_GE(monotonic_time() - begin, 5s);
+      EXPECT_FALSE(*ran);
+    } else if (end && *end != ExitReason::noproc()) {
+      ++results;
+      EXPECT_TRUE(end->is_normal()) << *end;
+      EXPECT_TRUE(*ran);
+    }
+  });
+  EXPECT_GT(timeouts, 0);
+  EXPECT_GT(results, 0);
+}
+
+TEST(TaskSupervisor, TS_016_a_task_whose_owner_dies_first_ends_with_shutdown_and_its_reason) {
+  int shutdowns = 0;
+  with_long_stalls(200, 1s, [&] {
+    const auto ran = std::make_shared<std::atomic<bool>>(false);
+    const std::optional<ExitReason> end = end_of_a_task([](const Pid& owner) { exit(owner, boom); }, ran);
+    if (!end || end->is_normal() || *end == ExitReason::noproc()) return;  // it was told, and is done
+    shutdowns += *end == ExitReason(tuple("shutdown"_atom, boom)) ? 1 : 0;
+    EXPECT_EQ(end->term()[0], Term("shutdown"_atom)) << *end;  // or the owner was gone before the task looked at it
+    EXPECT_TRUE(end->term()[1] == Term(boom) || *end == ExitReason(tuple("shutdown"_atom, "noproc"_atom))) << *end;
+    EXPECT_FALSE(*ran);
+  });
+  EXPECT_GT(shutdowns, 0);
 }
 
 BEHAVIOUR_TEST(TaskSupervisor, TS_017_TS_018_children_and_terminate_child) {
