@@ -10,7 +10,6 @@
 #include "platform/fault.hpp"
 #include "platform/kept_memory.hpp"
 #include "runtime/mailbox.hpp"
-#include "runtime/signals.hpp"
 #include "runtime/watchdog.hpp"
 
 namespace coppice::runtime {

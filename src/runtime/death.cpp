@@ -8,6 +8,7 @@
 #include "platform/trace.hpp"
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
+#include "runtime/relations.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/wait.hpp"
 

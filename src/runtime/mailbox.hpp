@@ -30,6 +30,9 @@ namespace coppice::runtime {
 
 // Pushes any signal. Returns false, and leaves the node to the caller, if there is no such process.
 [[nodiscard]] bool push(Core& core, const Pid& to, Signal* signal);
+inline void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
+  if (!push(core, to, signal)) signal->table->destroy(signal);
+}
 
 // Pushes an ordinary message, by the rules of a bounded mailbox if it is one. A message for nobody is bounced or
 // destroyed. Returns whether it was delivered.

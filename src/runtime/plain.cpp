@@ -8,7 +8,6 @@
 #include "runtime/core.hpp"
 #include "runtime/death.hpp"
 #include "runtime/mailbox.hpp"
-#include "runtime/signals.hpp"
 #include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 

@@ -145,7 +145,6 @@ struct LinkNode : Signal {
   Pid peer;                       // whom it leads to
   LinkNode* next_link = nullptr;  // in the table of whose end it is
   std::uint32_t unlinks = 0;      // unlink signals to the peer that it has not acknowledged
-  std::uint32_t id = 0;           // of the link signal it travelled as
   bool linked = true;
   bool linked_anew = false;  // a link signal to the peer travels behind the last of the unlinks
   bool tied = false;         // part of a Tie
@@ -154,7 +153,6 @@ struct LinkNode : Signal {
 // An exit signal sent explicitly, or the answer to a link signal that found nobody.
 struct ExitNode : Signal {
   ExitMessage payload;
-  Pid to;
 };
 
 struct UnlinkNode : Signal {
@@ -356,7 +354,6 @@ class Body : public detail::Pooled {
   std::uint16_t swallows = 0;      // how often a leave was swallowed by catch (...)
   std::uint32_t call_id = 0;       // of the newest call that this process made
   std::uint32_t awaited_call = 0;  // the call whose reply it waits for; 0 for none
-  std::uint32_t link_id = 0;
   detail::CallNode* reply = nullptr;  // the awaited reply, once it is here
   ExitReason call_failure;            // why the awaited call failed, if it did
   bool call_failed = false;

@@ -12,7 +12,8 @@
 #include "runtime/inspection.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/plain.hpp"
-#include "runtime/signals.hpp"
+#include "runtime/relations.hpp"
+#include "runtime/signal_tables.hpp"
 #include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 
@@ -27,20 +28,7 @@ void let_others_cross(Core& core) {
     core.world().interleave();
 }
 
-struct ExplicitExit {
-  static const SignalTable table;
-};
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Winvalid-offsetof"
-const SignalTable ExplicitExit::table{SignalKind::exit,
-                                      static_cast<std::uint16_t>(offsetof(ExitNode, payload)),
-                                      &detail::type_identity<ExitMessage>,
-                                      nullptr,
-                                      &detail::destroy_node<ExitNode>,
-                                      nullptr,
-                                      nullptr,
-                                      &detail::describe_payload<ExitMessage>};
-#pragma GCC diagnostic pop
+constexpr SignalTable explicit_exit_table = payload_table<ExitNode, ExitMessage>(SignalKind::exit);
 
 constexpr SignalTable alias_message_table{SignalKind::alias_message,
                                           0,
@@ -59,16 +47,15 @@ constexpr SignalTable alias_message_table{SignalKind::alias_message,
 
 void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& reason) {
   auto* node = detail::make_node<ExitNode>();
-  node->table = &ExplicitExit::table;
+  node->table = &explicit_exit_table;
   node->payload = ExitMessage{from, reason};
-  node->to = to;
   if (core.is_local(to) && reason == ExitReason::kill()) {
     Process& line = core.table().line(to);
     if (line.serial.load(std::memory_order_acquire) == to.number) {
       line.flags.fetch_or(flag::doomed, std::memory_order_acq_rel);
     }
   }
-  if (!push(core, to, node)) node->table->destroy(node);
+  push_or_destroy(core, to, node);
 }
 
 // One after the other: a chain may be as long as a program is old, where each process starts its successor.

@@ -48,7 +48,6 @@ void move_into_rest(Body& body, Rest& rest) noexcept {
   rest.reductions = body.reductions;
   rest.queue_peak = body.queue_peak;
   rest.call_id = body.call_id;
-  rest.link_id = body.link_id;
   rest.size_class = body.size_class;
   rest.trap_exit = body.trap_exit;
   rest.has_linked_parent = static_cast<bool>(body.linked_parent);
@@ -76,7 +75,6 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept {
   body.reductions = rest.reductions;
   body.queue_peak = rest.queue_peak;
   body.call_id = rest.call_id;
-  body.link_id = rest.link_id;
   body.size_class = rest.size_class;
   body.trap_exit = rest.trap_exit;
   body.migratable = rest.migratable;

@@ -36,7 +36,6 @@ struct Rest {
   std::uint64_t reductions = 0;
   std::uint32_t queue_peak = 0;
   std::uint32_t call_id = 0;
-  std::uint32_t link_id = 0;
   std::uint8_t size_class = 0;
   bool trap_exit = false;
   bool has_linked_parent = false;

@@ -5,6 +5,8 @@
 #include "runtime/core.hpp"
 #include "runtime/exit_decision.hpp"
 #include "runtime/mailbox.hpp"
+#include "runtime/relations.hpp"
+#include "runtime/signal_tables.hpp"
 #include "runtime/tie.hpp"
 
 namespace coppice::runtime {
@@ -12,46 +14,11 @@ namespace {
 
 using detail::make_node;
 
-#pragma GCC diagnostic push
-// Single inheritance without virtual functions: both compilers agree.
-#pragma GCC diagnostic ignored "-Winvalid-offsetof"
-template <class Node>
-consteval std::uint16_t payload_offset() {
-  return static_cast<std::uint16_t>(offsetof(Node, payload));
-}
-#pragma GCC diagnostic pop
-
-template <class Node>
-constexpr SignalTable signal_table(SignalKind kind) {
-  return {kind, 0, nullptr, nullptr, &detail::destroy_node<Node>, nullptr, nullptr, nullptr};
-}
-template <class Node, class Payload>
-constexpr SignalTable payload_table(SignalKind kind) {
-  return {kind,
-          payload_offset<Node>(),
-          &detail::type_identity<Payload>,
-          nullptr,
-          &detail::destroy_node<Node>,
-          nullptr,
-          nullptr,
-          &detail::describe_payload<Payload>};
-}
-
-constexpr SignalTable link_table = signal_table<LinkNode>(SignalKind::link);
-constexpr SignalTable link_exit_table = payload_table<LinkNode, ExitMessage>(SignalKind::link_exit);
 constexpr SignalTable link_message_table = payload_table<LinkNode, ExitMessage>(SignalKind::message);
 constexpr SignalTable failed_link_table = payload_table<ExitNode, ExitMessage>(SignalKind::link_exit);
 constexpr SignalTable exit_message_table = payload_table<ExitNode, ExitMessage>(SignalKind::message);
-constexpr SignalTable unlink_table = signal_table<UnlinkNode>(SignalKind::unlink);
 constexpr SignalTable unlink_ack_table = signal_table<UnlinkNode>(SignalKind::unlink_ack);
-constexpr SignalTable monitor_table = signal_table<MonitorNode>(SignalKind::monitor);
-constexpr SignalTable down_table = payload_table<MonitorNode, Down>(SignalKind::down);
 constexpr SignalTable down_message_table = payload_table<MonitorNode, Down>(SignalKind::message);
-constexpr SignalTable demonitor_table = signal_table<DemonitorNode>(SignalKind::demonitor);
-
-void push_or_destroy(Core& core, const Pid& to, Signal* signal) noexcept {
-  if (!push(core, to, signal)) signal->table->destroy(signal);
-}
 
 // -- messages
 
@@ -135,11 +102,6 @@ void take_exit(Process& process, Signal* node, const ExitMessage& exit, bool by_
   node->table->destroy(node);
 }
 
-void forget_link(Extension& extension, LinkNode* own) {
-  extension.links.take(own->peer.number);
-  own->table->destroy(own);
-}
-
 }  // namespace
 
 ExitNode* new_exit_message(const ExitMessage& exit) {
@@ -150,18 +112,15 @@ ExitNode* new_exit_message(const ExitMessage& exit) {
 }
 
 // A link-caused exit counts only if the link still stands: PR-046.
-bool link_still_stands(Process& process, const Pid& from, std::uint32_t answers_link) {
+bool link_still_stands(Process& process, const Pid& from) {
   if (tied_to(*process.body, from)) {
     process.body->tie->linked = false;
     return true;
   }
   Extension& extension = process.body->extension();
   LinkNode* own = extension.links.find(from.number);
-  if (own == nullptr) return false;
-  const bool answers_newest = answers_link != 0 && answers_link == own->id;
-  if (!own->linked || (own->unlinks != 0 && !answers_newest)) return false;
-  own->linked = false;
-  if (own->unlinks == 0) forget_link(extension, own);
+  if (own == nullptr || !own->linked || own->unlinks != 0) return false;
+  forget_link(extension, own);
   return true;
 }
 
@@ -195,29 +154,11 @@ void take_unlink(Process& process, UnlinkNode* node) {
 }
 
 void take_unlink_ack(Process& process, UnlinkNode* node) {
-  Extension& extension = process.body->extension();
-  if (LinkNode* own = extension.links.find(node->from.number)) {
-    if (own->unlinks > 0) --own->unlinks;
-    if (own->unlinks == 0 && !own->linked) forget_link(extension, own);
-  }
+  note_unlinked(process, node->from);
   node->table->destroy(node);
 }
 
 // -- monitors
-
-bool ends_with_monitor(AliasMode alias) noexcept {
-  return alias == AliasMode::demonitor || alias == AliasMode::reply_demonitor;
-}
-
-DemonitorNode* new_monitor_record(Process& watcher, std::uint64_t id, const Pid& target, AliasMode alias) {
-  auto* own = make_node<DemonitorNode>();
-  own->table = &demonitor_table;
-  own->id = id;
-  own->watched = target;
-  own->alias = alias;
-  watcher.body->extension().monitors.insert(*own);
-  return own;
-}
 
 void take_down(Process& process, MonitorNode* node) {
   Extension& extension = process.body->extension();
@@ -279,12 +220,11 @@ void act(Process& process, Signal* signal) {
       if (is_end_of_child(signal)) return take_end_of_child(process, static_cast<Tie*>(signal));
       if (signal->table == &failed_link_table) {
         auto* node = static_cast<ExitNode*>(signal);
-        const auto id = static_cast<std::uint32_t>(node->to.number);
-        if (!link_still_stands(process, node->payload.pid, id)) return node->table->destroy(node);
+        if (!link_still_stands(process, node->payload.pid)) return node->table->destroy(node);
         take_exit(process, node, node->payload, true, exit_message_table);
       } else {
         auto* node = static_cast<LinkNode*>(signal);
-        if (!link_still_stands(process, node->payload.pid, 0)) return node->table->destroy(node);
+        if (!link_still_stands(process, node->payload.pid)) return node->table->destroy(node);
         take_exit(process, node, node->payload, true, node->tied ? tied_link_message_table : link_message_table);
       }
       return;
@@ -321,163 +261,7 @@ void act(Process& process, Signal* signal) {
   }
 }
 
-// -- links -------------------------------------------------------------------------------------------------------------
-
-LinkNode* new_link_node(const Pid& peer) {
-  auto* node = make_node<LinkNode>();
-  node->table = &link_table;
-  node->peer = peer;
-  return node;
-}
-
-bool link_to(Process& process, const Pid& peer) {
-  Body& body = *process.body;
-  if (peer == body.parent) unfold_tie(body);
-  Extension& extension = body.extension();
-  LinkNode* own = extension.links.find(peer.number);
-  if (own != nullptr && own->linked) return true;
-  const std::uint32_t id = ++body.link_id;
-  LinkNode* theirs = new_link_node(body.pid);
-  theirs->id = id;
-  if (!push(*body.core, peer, theirs)) {
-    theirs->table->destroy(theirs);
-    return false;
-  }
-  if (own == nullptr) {
-    own = new_link_node(peer);
-    extension.links.insert(*own);
-  }
-  own->linked = true;
-  own->linked_anew = own->unlinks != 0;
-  own->id = id;
-  return true;
-}
-
-void unlink_from(Process& process, const Pid& peer) {
-  Body& body = *process.body;
-  if (peer == body.parent) unfold_tie(body);
-  Extension& extension = body.extension();
-  LinkNode* own = extension.links.find(peer.number);
-  if (own == nullptr || !own->linked) return;
-  own->linked = false;
-  own->linked_anew = false;
-  ++own->unlinks;
-  auto* node = make_node<UnlinkNode>();
-  node->table = &unlink_table;
-  node->from = body.pid;
-  if (!push(*body.core, peer, node)) {  // dead: its exit, if any, came before this answer
-    node->from = peer;
-    take_unlink_ack(process, node);
-  }
-}
-
-// -- monitors ----------------------------------------------------------------------------------------------------------
-
-MonitorNode* new_watcher(const Pid& watcher, std::uint64_t id) {
-  auto* node = make_node<MonitorNode>();
-  node->table = &monitor_table;
-  node->watcher = watcher;
-  node->id = id;
-  return node;
-}
-
-MonitorNode* new_monitor(Process& watcher, std::uint64_t id, const Pid& target, AliasMode alias) {
-  MonitorNode* node = new_watcher(watcher.body->pid, id);
-  node->payload.pid = target;
-  node->payload.reference = Reference::from_id(id, watcher.body->pid.creation);
-  new_monitor_record(watcher, id, target, alias)->target = node;
-  return node;
-}
-
-Reference monitor_pid(Process& process, const Pid& target, std::string name, const MonitorOptions& options) {
-  Body& body = *process.body;
-  Core& core = *body.core;
-  const std::uint64_t id = core.new_reference_id();
-  const Reference reference =
-      options.alias == AliasMode::none ? Reference::from_id(id, body.pid.creation) : core.alias_reference(id, body.pid);
-  if (options.alias != AliasMode::none) {
-    new_alias(process, id, options.alias, options.alias == AliasMode::reply_demonitor);
-  }
-  if (target == body.pid) {  // PR-069
-    new_monitor_record(process, id, target, options.alias);
-    return reference;
-  }
-  MonitorNode* node = new_monitor(process, id, target, options.alias);
-  node->payload.reference = reference;
-  node->payload.name = std::move(name);
-  node->payload.tag = options.tag;
-  if (!push(core, target, node)) {
-    node->payload.reason = core.is_local(target) || !target ? ExitReason::noproc() : ExitReason::noconnection();
-    node->table = &down_table;
-    push_or_destroy(core, body.pid, node);
-  }
-  return reference;
-}
-
-namespace {
-
-// Ends a monitor whose record is in no table any more. If the watched is dead, its Down is on its way to us and will be
-// dropped.
-void retire(Core& core, DemonitorNode& own) noexcept {
-  if (own.tied) {
-    note_record_leaves(own);
-  } else if (own.target == nullptr) {
-    return own.table->destroy(&own);
-  }
-  push_or_destroy(core, own.watched, &own);
-}
-
-}  // namespace
-
-bool end_monitor(Process& process, std::uint64_t id) {
-  Body& body = *process.body;
-  Extension& extension = body.extension();
-  DemonitorNode* own = extension.monitors.take(id);
-  if (own == nullptr) return false;
-  if (ends_with_monitor(own->alias)) delete extension.aliases.take(id);
-  retire(*body.core, *own);
-  return true;
-}
-
-void new_alias(Process& process, std::uint64_t id, AliasMode mode, bool reply) {
-  auto record = std::make_unique<AliasRecord>(id, mode, reply);
-  process.body->extension().aliases.insert(*record);
-  (void)record.release();
-}
-
-bool end_alias(Process& process, std::uint64_t id) {
-  const std::unique_ptr<AliasRecord> record(process.body->extension().aliases.take(id));
-  if (record != nullptr) return true;
-  DemonitorNode* own = process.body->extension().monitors.find(id);
-  return own != nullptr && std::exchange(own->answers, false);
-}
-
 // -- death -------------------------------------------------------------------------------------------------------------
-
-void announce_death(Process& process, const ExitReason& reason) noexcept {
-  Body& body = *process.body;
-  if (body.extension_ == nullptr) return send_end(body, reason);
-  Core& core = *body.core;
-  Extension& extension = *body.extension_;
-  extension.links.drain([&](LinkNode& node) {
-    if (!node.linked) return node.table->destroy(&node);
-    const Pid peer = node.peer;
-    node.payload = ExitMessage{body.pid, reason};
-    node.table = node.tied ? &tied_link_exit_table : &link_exit_table;
-    push_or_destroy(core, peer, &node);
-  });
-  send_end(body, reason);
-  while (MonitorNode* node = extension.watchers.pop_front()) {
-    node->payload.reason = reason;
-    node->table = &down_table;
-    push_or_destroy(core, node->watcher, node);
-  }
-  while (CallWatch* watch = extension.call_watches.pop_front()) {
-    watch->reason = reason;
-    push_or_destroy(core, watch->caller, watch);
-  }
-  extension.monitors.drain([&](DemonitorNode& own) { retire(core, own); });
-}
 
 void answer_for_the_dead(Core& core, const Pid& dead, Signal* signal, const ExitReason& reason) noexcept {
   switch (signal->table->kind) {
@@ -487,7 +271,6 @@ void answer_for_the_dead(Core& core, const Pid& dead, Signal* signal, const Exit
       auto* answer = make_node<ExitNode>();
       answer->table = &failed_link_table;
       answer->payload = ExitMessage{dead, ExitReason::noproc()};
-      answer->to.number = node->id;  // which link signal it answers
       push_or_destroy(core, node->peer, answer);
       node->table->destroy(node);
       return;
@@ -499,13 +282,7 @@ void answer_for_the_dead(Core& core, const Pid& dead, Signal* signal, const Exit
       push_or_destroy(core, peer, node);
       return;
     }
-    case SignalKind::monitor: {
-      auto* node = static_cast<MonitorNode*>(signal);
-      node->payload.reason = ExitReason::noproc();
-      node->table = &down_table;
-      push_or_destroy(core, node->watcher, node);
-      return;
-    }
+    case SignalKind::monitor: send_down(core, static_cast<MonitorNode*>(signal), ExitReason::noproc()); return;
     case SignalKind::reply: core.dispose_of_reply(static_cast<detail::CallNode*>(signal)); return;
     case SignalKind::inspect: detail::send_failure(static_cast<InspectNode*>(signal), ExitReason::noproc()); return;
     case SignalKind::wake: return;  // lives in the extension

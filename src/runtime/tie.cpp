@@ -8,6 +8,7 @@
 #include "runtime/core.hpp"
 #include "runtime/exit_decision.hpp"
 #include "runtime/mailbox.hpp"
+#include "runtime/relations.hpp"
 #include "runtime/signals.hpp"
 
 namespace coppice::runtime {
@@ -187,7 +188,7 @@ namespace {
 // Does the exit of the child count? If the link still stands it does, and the parent's end of it is taken out and added
 // to `parts`.
 bool end_link(Process& process, Tie& tie, std::uint8_t& parts) {
-  if (!tie.link_stands) return link_still_stands(process, tie.exit.pid, 0);
+  if (!tie.link_stands) return link_still_stands(process, tie.exit.pid);
   if (!tie.link.linked || tie.link.unlinks != 0) return false;
   process.body->extension().links.take(tie.exit.pid.number);
   tie.link.linked = tie.link_stands = false;

@@ -23,7 +23,7 @@
 //      they are: they are real, and get what any link and monitor gets.
 //   4. The child dies: the tie is pushed, once. If the parent is dead it is destroyed: a hold less.
 //   5. The parent takes it in. Its own parts may be gone meanwhile (unlinked, demonitored), and the link may be another
-//      one: then the rules of signals.hpp decide, as for an exit and a Down that came by themselves.
+//      one: then the rules of relations.hpp decide, as for an exit and a Down that came by themselves.
 #pragma once
 
 #include <atomic>
@@ -51,7 +51,7 @@ struct Tie : Signal {
   friend Tie* new_tie(Process&, const Pid&, bool, std::uint64_t, AliasMode);
   explicit Tie(bool watches) noexcept : watching(watches) {}
 };
-static_assert(sizeof(Tie) == 128, "each supervised child has one");
+static_assert(sizeof(Tie) == 120, "each supervised child has one");
 
 struct WatchingTie : Tie {
   WatchingTie() noexcept : Tie(true) {}

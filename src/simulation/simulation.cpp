@@ -14,7 +14,6 @@
 #include <coppice/timer.hpp>
 
 #include "runtime/core.hpp"
-#include "runtime/signals.hpp"
 #include "simulation/deciders.hpp"
 #include "simulation/simulated_world.hpp"
 #include "simulation/waiting.hpp"
