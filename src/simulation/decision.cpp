@@ -13,7 +13,7 @@ std::string_view name_of(platform::Choice choice) noexcept {
 }
 
 std::string describe(const Decision& decision) {
-  const std::string thread = "thread " + std::to_string(decision.thread);
+  std::string thread = "thread " + std::to_string(decision.thread);
   const std::string result = std::to_string(decision.result);
   switch (decision.kind) {
     case Decision::Kind::choice:

@@ -399,6 +399,7 @@ void SimulatedWorld::follow_thread_local(void*& (*slot)()) {
 platform::KeptMemory* SimulatedWorld::kept_memory() noexcept {
   if constexpr (COPPICE_ASAN != 0 || COPPICE_TSAN != 0) return nullptr;
   if (options_.fresh_memory) return nullptr;
+  // NOLINTNEXTLINE(bugprone-unhandled-exception-at-new): without memory for this the program is to end
   static auto* const kept = new platform::KeptMemory;  // outlives every runtime
   return kept;
 }

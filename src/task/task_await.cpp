@@ -14,7 +14,7 @@
 
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
-#include "runtime/signals.hpp"
+#include "runtime/relations.hpp"
 #include "runtime/wait.hpp"
 #include "runtime/worker.hpp"
 #include "task/task_decision.hpp"
@@ -262,7 +262,7 @@ TaskAnswer shutdown_task(const TaskData& task, const TypeIdentity& result, const
 
 TaskAnswer ignore_task(const TaskData& task, const TypeIdentity& result) {
   runtime::Process& process = otp::require_owner(task, "ignore");
-  const TaskAnswer answer = otp::wait_for(process, task, result, std::chrono::seconds(0));
+  TaskAnswer answer = otp::wait_for(process, task, result, std::chrono::seconds(0));
   if (answer.exit) return answer;
   if (task.pid) runtime::unlink_from(process, task.pid);
   otp::end_watch(process, task.reference);

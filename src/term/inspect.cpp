@@ -256,8 +256,7 @@ class Inspector {
   void append_map(const Term& map, std::size_t limit) {
     const bool plain = has_plain_keys(map);
     const Term* module = plain ? map.find("__struct__"_atom) : nullptr;
-    const bool is_struct =
-        module != nullptr && module->is_atom() && is_alias(module->as_atom()->text()) && map.size() > 0;
+    const bool is_struct = module != nullptr && module->is_atom() && is_alias(module->as_atom()->text());
     std::vector<std::size_t> shown;
     for (std::size_t i = 0; i < map.size(); ++i) {
       const Term& key = map.elements()[i * 2];
