@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -228,6 +229,19 @@ TEST(Death, several_runtimes_live_in_one_program_as_nodes_of_their_own) {
   EXPECT_TRUE(first.stop().clean);
 }
 
+namespace {
+
+constexpr int success = 17;  // no status that an end by accident has
+
+void expect_success_of(pid_t child) {
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), success);
+}
+
+}  // namespace
+
 TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
   Runtime runtime({.schedulers = 2});
   const Runtime::Scope scope(runtime);
@@ -252,12 +266,9 @@ TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
       send(dead, Go{});
       const bool right =
           !alive(dead) && runtime.run([] {}) == Atom("system_limit") && !process_info(waiting) && runtime.stop().clean;
-      ::_exit(right ? 17 : 1);
+      ::_exit(right ? success : 1);
     }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
-    EXPECT_EQ(WEXITSTATUS(status), 17);
+    expect_success_of(child);
   }
   // The parent's goes on.
   EXPECT_TRUE(runtime.run([] { sleep_for(1ms); }).is_normal());
@@ -285,17 +296,35 @@ TEST(Death, a_fork_leaves_behind_jobs_that_block_and_runtimes_that_have_gone) {
   if (child == 0) {
     ::alarm(20);  // should it hang
     const StopReport report = runtime.stop();
-    ::_exit(report.clean && report.abandoned.empty() ? 17 : 1);
+    ::_exit(report.clean && report.abandoned.empty() ? success : 1);
   }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status)) << "signal " << WTERMSIG(status);
-  EXPECT_EQ(WEXITSTATUS(status), 17);
+  expect_success_of(child);
   *released = true;
   EXPECT_TRUE(runtime.stop().clean);
 }
 
 // -- who had to be forced -------------------------------------------------------------------------------------------
+
+namespace {
+
+// Runs `main` on threads and in the simulation, and gives the reports of how the runtimes stopped to `check`.
+void check_report_of(const std::function<void()>& main, const RuntimeOptions& options,
+                     const std::function<void(const StopReport&)>& check) {
+  Runtime runtime(options);
+  EXPECT_TRUE(runtime.run(main).is_normal());
+  check(runtime.stop());
+  EXPECT_EQ(runtime.process_count(), 0u);
+  check(runtime.stop());  // the same report again
+  coppice::testing::for_each_seed(behaviour::seeds(),
+                                  [&](coppice::testing::Simulation& simulation) {
+                                    EXPECT_TRUE(simulation.run(main).is_normal());
+                                    check(simulation.stop_report());
+                                    EXPECT_EQ(simulation.processes_left(), 0u);
+                                  },
+                                  {.runtime = options});
+}
+
+}  // namespace
 
 TEST(Death, a_shutdown_names_who_had_to_be_killed) {
   const RuntimeOptions options{.shutdown_timeout = 200ms};
@@ -317,18 +346,7 @@ TEST(Death, a_shutdown_names_who_had_to_be_killed) {
     EXPECT_TRUE(any_contains(report.killed, "(unheeding)"));
     EXPECT_TRUE(report.abandoned.empty());
   };
-  Runtime runtime(options);
-  EXPECT_TRUE(runtime.run(main).is_normal());
-  check(runtime.stop());
-  EXPECT_EQ(runtime.process_count(), 0u);
-  check(runtime.stop());  // the same report again
-  coppice::testing::for_each_seed(behaviour::seeds(),
-                                  [&](coppice::testing::Simulation& simulation) {
-                                    EXPECT_TRUE(simulation.run(main).is_normal());
-                                    check(simulation.stop_report());
-                                    EXPECT_EQ(simulation.processes_left(), 0u);
-                                  },
-                                  {.runtime = options});
+  check_report_of(main, options, check);
 }
 
 // Each that is killed leaves an heir that heeds nothing, too: it is killed as soon as it is there.
@@ -362,17 +380,7 @@ TEST(Death, who_is_born_while_all_are_killed_is_killed_too) {
     EXPECT_EQ(report.killed.size(), 3u);
     EXPECT_TRUE(report.abandoned.empty());
   };
-  Runtime runtime(options);
-  EXPECT_TRUE(runtime.run(main).is_normal());
-  check(runtime.stop());
-  EXPECT_EQ(runtime.process_count(), 0u);
-  coppice::testing::for_each_seed(behaviour::seeds(),
-                                  [&](coppice::testing::Simulation& simulation) {
-                                    EXPECT_TRUE(simulation.run(main).is_normal());
-                                    check(simulation.stop_report());
-                                    EXPECT_EQ(simulation.processes_left(), 0u);
-                                  },
-                                  {.runtime = options});
+  check_report_of(main, options, check);
 }
 
 TEST(Death, a_shutdown_names_who_had_to_be_left_behind) {
