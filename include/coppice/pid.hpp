@@ -40,7 +40,8 @@ struct Pid {
   friend constexpr auto operator<=>(const Pid&, const Pid&) noexcept = default;
 };
 
-// `<0.12.0>`, as Erlang prints a pid.
+// `<0.12.0>`, as Erlang prints a pid. In a term, a report or a sentence of the runtime it stands as Elixir inspects it:
+// `#PID<0.12.0>`.
 [[nodiscard]] COPPICE_API std::string to_string(const Pid& pid);
 
 // A value that is unique for the lifetime of the system: names a monitor, an alias, a call or a timer.

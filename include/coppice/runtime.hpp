@@ -50,7 +50,7 @@ struct RuntimeOptions {
 // What a shutdown had to do.
 struct StopReport {
   bool clean = true;                   // every process had ended before the deadline
-  std::vector<std::string> killed;     // "<0.12.0> (Counter)": had to be killed, did not heed `shutdown`
+  std::vector<std::string> killed;     // "#PID<0.12.0> (Counter)": had to be killed, did not heed `shutdown`
   std::vector<std::string> abandoned;  // could not be ended: stuck in user code; their threads are left behind
 };
 

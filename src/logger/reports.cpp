@@ -132,7 +132,7 @@ std::string format_process_crashed(const Report& report, const InspectOptions&) 
 std::string shown_name(const runtime::Process& process) {
   const runtime::Body& body = *process.body;
   return body.extension_ != nullptr && !body.extension_->name.empty() ? std::string(body.extension_->name)
-                                                                      : to_string(body.pid);
+                                                                      : inspect(body.pid);
 }
 
 // The emulator's own error event (LR-030, PR-011): no domain, so that nothing switches it off.

@@ -12,7 +12,7 @@ std::string describe(const std::string& name, const sys::Event& event) {
   switch (event.kind) {
     case sys::Event::Kind::in: return text + " got " + inspect(event.message);
     case sys::Event::Kind::out:
-      return text + " sent " + inspect(event.message) + " to " + to_string(event.to) + ", new state " +
+      return text + " sent " + inspect(event.message) + " to " + inspect(event.to) + ", new state " +
              inspect(event.state);
     case sys::Event::Kind::noreply: return text + " new state " + inspect(event.state);
   }

@@ -25,7 +25,7 @@ ServerLoop::~ServerLoop() {
 
 std::string ServerLoop::display_name() const {
   const auto& extension = body_.extension_;
-  return extension != nullptr && !extension->name.empty() ? std::string(extension->name) : to_string(body_.pid);
+  return extension != nullptr && !extension->name.empty() ? std::string(extension->name) : inspect(body_.pid);
 }
 
 Debug& ServerLoop::debug() {

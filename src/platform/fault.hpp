@@ -9,7 +9,7 @@
 namespace coppice::platform {
 
 // Who is running on the calling thread, as the layer above knows it. Called from signal handlers: must not allocate,
-// lock or throw; writes a description such as "process <0.12.0> (Counter)" into `buffer`, zero-terminated, or an empty
+// lock or throw; writes a description such as "process #PID<0.12.0> (Counter)" into `buffer`, zero-terminated, or an empty
 // string when no process runs. Set once by the runtime; null takes it back.
 using DescribeRunning = void (*)(char* buffer, std::size_t size) noexcept;
 void set_describe_running(DescribeRunning describe) noexcept;

@@ -453,7 +453,7 @@ Term timeout_term(WaitTime timeout) {
 CallFailure CallOutcome::failure(const CallTarget& target) const {
   CallFailure told;
   const Term shown = target.shown();
-  told.server = shown.is_pid() ? to_string(target.pid) : inspect(shown);
+  told.server = inspect(shown);
   told.pid = target.pid;
   if (request != nullptr) told.request = request->name;
   told.waited = waited;

@@ -150,7 +150,7 @@ void Core::report_high_water_mark(Process& process, std::size_t length) {
 void Core::warn(const std::string& text) { the_reporter.warning(text); }
 
 std::string Core::describe(const Pid& pid) {
-  std::string text = to_string(pid);
+  std::string text = inspect(pid);
   if (!is_local(pid)) return text;
   const Process& process = table_.line(pid);
   const char* name = table_.sight(process).name.load(std::memory_order_acquire);
@@ -340,7 +340,7 @@ void describe_running(char* buffer, std::size_t size) noexcept {
   const char* name = table.sight(process).name.load(std::memory_order_relaxed);
   if (name == nullptr) name = table.badge(process).kind.load(std::memory_order_relaxed);
   const Pid pid{number, 0, 0};
-  std::snprintf(buffer, size, "process <0.%llu.%llu>%s%s%s", static_cast<unsigned long long>(pid.slot()),
+  std::snprintf(buffer, size, "process #PID<0.%llu.%llu>%s%s%s", static_cast<unsigned long long>(pid.slot()),
                 static_cast<unsigned long long>(pid.use()), name != nullptr ? " (" : "", name != nullptr ? name : "",
                 name != nullptr ? ")" : "");
 }

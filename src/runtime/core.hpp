@@ -112,7 +112,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // -- reports
   void report_high_water_mark(Process& process, std::size_t length);
   void warn(const std::string& text);
-  [[nodiscard]] std::string describe(const Pid& pid);  // "<0.12.0> (Counter)"
+  [[nodiscard]] std::string describe(const Pid& pid);  // "#PID<0.12.0> (Counter)"
 
   // -- life
   [[nodiscard]] bool admit_process() noexcept;  // counts one that is to start; false: none is accepted any more

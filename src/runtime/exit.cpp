@@ -26,7 +26,8 @@ std::string Exit::message() const {
   if (failure_.server.empty()) return text;
   const auto waited = std::chrono::duration_cast<std::chrono::milliseconds>(failure_.waited).count();
   text += "\n    server: " + failure_.server;
-  if (failure_.pid) text += " " + to_string(failure_.pid);
+  const std::string pid = failure_.pid ? inspect(failure_.pid) : std::string();
+  if (!pid.empty() && pid != failure_.server) text += " " + pid;
   text += "\n    request: " + failure_.request + ", waited " + std::to_string(waited) + " ms";
   text += "\n    its mailbox: " + std::to_string(failure_.queue_length) + " messages";
   text += "\n    it was " + (failure_.doing.empty() ? std::string("idle or gone") : "handling " + failure_.doing);

@@ -200,7 +200,7 @@ bool register_name(const Pid& pid, std::string_view name) {
   const bool exists = core->is_local(pid) && runtime::inspect_in(pid, bind, question);
   if (exists && question->bound) return true;
   const std::string text =
-      "register_name(" + to_string(pid) + ", \"" + question->name + "\"): " +
+      "register_name(" + inspect(pid) + ", \"" + question->name + "\"): " +
       (exists ? "the name is taken or reserved, or the process has a name" : "there is no such process on this node");
   detail::throw_badarg(text.c_str());
 }

@@ -70,7 +70,7 @@ std::string who_runs() {
   if (process == nullptr) return "worker " + std::to_string(here->id());
   const char* kind = here->core().table().badge(*process).kind.load(std::memory_order_relaxed);
   const Pid pid = here->core().pid_of(process->serial.load(std::memory_order_relaxed));
-  return to_string(pid) + (kind == nullptr ? "" : std::string(" ") + kind);
+  return inspect(pid) + (kind == nullptr ? "" : std::string(" ") + kind);
 }
 
 }  // namespace
@@ -126,7 +126,7 @@ struct Simulation::Impl {
   }
   [[nodiscard]] std::string shown(const Pid& pid) const {
     const Victim victim = describe(pid);
-    return to_string(pid) + (victim.kind.empty() ? "" : " " + std::string(victim.kind)) +
+    return inspect(pid) + (victim.kind.empty() ? "" : " " + std::string(victim.kind)) +
            (victim.name.empty() ? "" : " (" + std::string(victim.name) + ")");
   }
 

@@ -46,7 +46,7 @@ Process& require_owner(const TaskData& task, const char* function) {
   Process& process = runtime::require_process(function);
   if (task.owner != process.body->pid) {
     const std::string text = "task " + inspect(detail::task_term(task)) +
-                             " must be queried from the owner but was queried from " + to_string(process.body->pid);
+                             " must be queried from the owner but was queried from " + inspect(process.body->pid);
     detail::throw_badarg(text.c_str());
   }
   return process;

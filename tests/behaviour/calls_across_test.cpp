@@ -247,7 +247,7 @@ BEHAVIOUR_TEST(CallsAcross, a_failed_call_says_what_the_server_was_handling) {
     EXPECT_EQ(exit.cause(), ExitReason::timeout());
     text = exit.message();
   }
-  EXPECT_NE(text.find(to_string(busy.pid())), std::string::npos) << text;
+  EXPECT_NE(text.find(inspect(busy.pid())), std::string::npos) << text;
   EXPECT_NE(text.find("it was handling"), std::string::npos) << text;
   EXPECT_NE(text.find("Work"), std::string::npos) << text;
   const ServerRef<Keeper> nobody;

@@ -487,9 +487,15 @@ BEHAVIOUR_TEST(Calls, a_failed_call_tells_what_the_server_was_doing) {
     Adder::name.call(Adder::Never{}, 5ms);
     ADD_FAILURE() << "the call returned";
   } catch (const Exit& exit) {
-    EXPECT_THAT(exit.message(), ::testing::HasSubstr("server: :calls_test_adder <0."));
+    EXPECT_THAT(exit.message(), ::testing::HasSubstr("server: :calls_test_adder #PID<0."));
     EXPECT_THAT(exit.message(), ::testing::ContainsRegex("request: Never, waited [0-9]+ ms"));
     EXPECT_THAT(exit.message(), ::testing::HasSubstr("it was idle or gone"));
+  }
+  try {
+    server.call(Adder::Never{}, 5ms);
+    ADD_FAILURE() << "the call returned";
+  } catch (const Exit& exit) {
+    EXPECT_THAT(exit.message(), ::testing::HasSubstr("server: " + inspect(server.pid()) + "\n"));  // once
   }
   // An exit that is no call's has its reason to say, and nothing else.
   EXPECT_EQ(Exit(Atom("no_disk")).message(), ":no_disk");

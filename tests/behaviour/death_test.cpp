@@ -469,7 +469,7 @@ TEST(DeathTest, a_kill_in_a_noexcept_frame_ends_the_program_and_names_the_proces
                  exit(pid, ExitReason::kill());
                  await_reason(reference);
                }),
-               "coppice: an exception left a noexcept frame in process <0\\.[0-9]+\\.[0-9]+> \\(carefree\\)");
+               "coppice: an exception left a noexcept frame in process #PID<0\\.[0-9]+\\.[0-9]+> \\(carefree\\)");
 }
 
 TEST(DeathTest, an_exit_in_a_destructor_ends_the_program_and_names_the_process) {
@@ -481,12 +481,12 @@ TEST(DeathTest, an_exit_in_a_destructor_ends_the_program_and_names_the_process) 
                  const auto [pid, reference] = spawn_monitor([] { const Exits object; }, {.name = "careless"});
                  await_reason(reference);
                }),
-               "noexcept frame in process <0\\.[0-9]+\\.[0-9]+> \\(careless\\)");
+               "noexcept frame in process #PID<0\\.[0-9]+\\.[0-9]+> \\(careless\\)");
   EXPECT_DEATH(run_alone([] {
                  const auto [pid, reference] = spawn_monitor([] { const Exits object; });
                  await_reason(reference);
                }),
-               "noexcept frame in process <0\\.[0-9]+\\.[0-9]+>: ");
+               "noexcept frame in process #PID<0\\.[0-9]+\\.[0-9]+>: ");
 }
 
 TEST(DeathTest, a_stack_overflow_ends_the_program_and_names_the_process) {
@@ -495,7 +495,7 @@ TEST(DeathTest, a_stack_overflow_ends_the_program_and_names_the_process) {
                  const auto [pid, reference] = spawn_monitor([] { dig(nullptr, 1'000'000); }, {.name = "digger"});
                  await_reason(reference);
                }),
-               "coppice: stack overflow in process <0\\.[0-9]+\\.[0-9]+> \\(digger\\)");
+               "coppice: stack overflow in process #PID<0\\.[0-9]+\\.[0-9]+> \\(digger\\)");
 }
 
 TEST(DeathTest, a_foreign_thread_that_waits_like_a_process_ends_the_program_with_a_sentence) {

@@ -175,7 +175,7 @@ TEST(LongSchedule, a_process_that_holds_its_scheduler_is_reported_with_name_and_
         const auto [pid, watch] = spawn_monitor([] { hold_the_scheduler_until_somebody_complains(); }, {.name = "hog"});
         EXPECT_EQ(receive<Down>().reference, watch);
         const std::lock_guard lock(Warnings::mutex);
-        EXPECT_NE(Warnings::text.find(to_string(pid)), std::string::npos) << Warnings::text;
+        EXPECT_NE(Warnings::text.find(inspect(pid)), std::string::npos) << Warnings::text;
         EXPECT_NE(Warnings::text.find("hog"), std::string::npos) << Warnings::text;
 #if !defined(__SANITIZE_THREAD__)  // its runtime, in which the signal finds the thread, keeps no frame pointers
         EXPECT_NE(Warnings::text.find("hold_the_scheduler_until_somebody_complains"), std::string::npos)

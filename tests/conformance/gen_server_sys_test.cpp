@@ -266,7 +266,7 @@ TEST(GenServer, GS_120_trace_prints_every_event) {
   std::string pid;
   behaviour::on_threads([&] {
     const ServerRef<Ledger> ledger = Ledger::start().value();
-    pid = to_string(ledger.pid());
+    pid = inspect(ledger.pid());
     sys::trace(ledger, true);
     ledger.call(Ledger::Add{5});
     sys::trace(ledger, false);

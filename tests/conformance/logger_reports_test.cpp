@@ -100,11 +100,13 @@ BEHAVIOUR_TEST(Reports, PR_011_a_bare_process_logs_one_error_for_an_error_or_a_t
   const Capture capture;
   logger::set_sasl_reports(true);
   const auto end_of = [](auto function) { return await_end_of(spawn_monitor(std::move(function)).second); };
-  end_of([] { throw std::runtime_error("boom"); });
+  const auto [pid, watch] = spawn_monitor([] { throw std::runtime_error("boom"); });
+  await_end_of(watch);
   ASSERT_EQ(capture.events().size(), 1u);
   const Event event = capture.memory->take().at(0);
   EXPECT_EQ(event.level, Level::error);
-  EXPECT_TRUE(contains(event.message(), "raised an exception\n** (RuntimeError) boom")) << event.message();
+  EXPECT_TRUE(event.message().starts_with("Process " + inspect(pid) + " raised an exception\n** (RuntimeError) boom"))
+      << event.message();
   end_of([] { throw 3; });
   ASSERT_EQ(capture.events().size(), 1u);
   EXPECT_TRUE(contains(capture.memory->take().at(0).message(), "int"));
@@ -141,12 +143,12 @@ BEHAVIOUR_TEST(Reports, LR_021_what_a_servers_terminate_report_holds) {
   ASSERT_EQ(reports.size(), 1u);
   EXPECT_EQ(reports[0].level, Level::error);
   EXPECT_EQ(*reports[0].find("domain"_atom), list(otp));
-  EXPECT_EQ(field(reports[0], "name"_atom), Term(to_string(pid)));
+  EXPECT_EQ(field(reports[0], "name"_atom), Term(inspect(pid)));
   EXPECT_EQ(field(reports[0], "last_message"_atom), Term("boom"_atom));
   EXPECT_EQ(field(reports[0], "state"_atom), tuple("value"_atom, 7));
   EXPECT_EQ(field(reports[0], "reason"_atom), reason.term());
   const std::string text = reports[0].message();
-  EXPECT_TRUE(contains(text, "GenServer " + to_string(pid) + " terminating\n** (std::logic_error) boom")) << text;
+  EXPECT_TRUE(contains(text, "GenServer " + inspect(pid) + " terminating\n** (std::logic_error) boom")) << text;
   EXPECT_TRUE(contains(text, "\nLast message: :boom\nState: {:value, 7}")) << text;
 }
 

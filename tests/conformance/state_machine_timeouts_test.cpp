@@ -321,7 +321,7 @@ BEHAVIOUR_TEST(StateMachine, SM_064_SM_066_LR_024_a_crash_is_logged_with_state_q
   all_heard();
   std::string text;
   for (const std::string& one : capture.texts()) text += one;
-  EXPECT_NE(text.find("StateMachine " + to_string(machine.pid()) + " terminating"), std::string::npos) << text;
+  EXPECT_NE(text.find("StateMachine " + inspect(machine.pid()) + " terminating"), std::string::npos) << text;
   EXPECT_NE(text.find("broken"), std::string::npos) << text;
   EXPECT_NE(text.find("{:a, "), std::string::npos) << text;
   EXPECT_NE(text.find("timeouts: [named_timeout: "), std::string::npos) << text;

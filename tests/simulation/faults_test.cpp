@@ -275,7 +275,7 @@ TEST(SimulatedTrace, tells_what_each_fault_came_to) {
     return failure ? failure->trace : "";
   };
   const auto says = [](const std::string& trace, const char* words) { return trace.find(words) != std::string::npos; };
-  EXPECT_TRUE(says(trace_of({.kills_permille = 20}), ": kills <0."));
+  EXPECT_TRUE(says(trace_of({.kills_permille = 20}), ": kills #PID<0."));
   EXPECT_TRUE(says(trace_of({.stalls_permille = 20}), ": stands still for "));
   EXPECT_TRUE(says(trace_of({.late_timers_permille = 200}), ": its timer will be late by "));
   EXPECT_TRUE(says(trace_of({.refused_stacks_permille = 200}), " gets no stack"));

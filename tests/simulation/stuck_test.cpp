@@ -89,7 +89,7 @@ TEST(SimulatedStuck, a_caller_is_told_with_the_server_that_waits_in_its_handler)
     (void)Forgetful::start_link().value();
     (void)Forgetful::name.call(Forgetful::Wait{}, infinity);
   });
-  EXPECT_TRUE(says(told, "> waits for the answer of <0.")) << told;
+  EXPECT_TRUE(says(told, "> waits for the answer of #PID<0.")) << told;
   EXPECT_TRUE(says(told, "Forgetful) waits, in\n")) << told;
 }
 

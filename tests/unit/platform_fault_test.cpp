@@ -24,7 +24,7 @@ namespace {
 constexpr bool sanitized = COPPICE_ASAN != 0 || COPPICE_TSAN != 0;
 
 void describe_counter(char* buffer, std::size_t size) noexcept {
-  std::snprintf(buffer, size, "process <0.12.0> (Counter)");
+  std::snprintf(buffer, size, "process #PID<0.12.0> (Counter)");
 }
 
 struct Borrowed {
@@ -70,7 +70,7 @@ class FaultDeathTest : public ::testing::Test {
 TEST_F(FaultDeathTest, a_stack_overflow_names_process_size_address_and_frames) {
   if (!symbols_have_lines()) GTEST_SKIP() << "this build has no libbacktrace";
   EXPECT_DEATH(run_on_a_stack([](void*) { recurse(1'000'000); }),
-               "coppice: stack overflow in process <0.12.0> \\(Counter\\): its stack of 256 KiB is used up; fault at "
+               "coppice: stack overflow in process #PID<0.12.0> \\(Counter\\): its stack of 256 KiB is used up; fault at "
                "0x[0-9a-f]+\n +#0  .*recurse.*platform_fault_test.cpp:(.|\n)*frames \\.\\.\\.\n(.|\n)*start_context");
 }
 
@@ -81,19 +81,19 @@ TEST_F(FaultDeathTest, a_stack_overflow_is_named_by_the_stack_when_nobody_knows_
 
 TEST_F(FaultDeathTest, a_stack_overflow_on_a_thread_with_its_own_alternate_stack_is_reported_too) {
   EXPECT_DEATH(std::thread([] { run_on_a_stack([](void*) { recurse(1'000'000); }); }).join(),
-               "coppice: stack overflow in process <0.12.0>");
+               "coppice: stack overflow in process #PID<0.12.0>");
 }
 
 TEST_F(FaultDeathTest, an_exception_that_leaves_a_noexcept_frame_names_process_exception_and_frame) {
   if (!symbols_have_lines()) GTEST_SKIP() << "this build has no libbacktrace";
   EXPECT_DEATH(run_on_a_stack([](void*) { leave_a_noexcept_frame(); }),
-               "coppice: an exception left a noexcept frame in process <0.12.0> \\(Counter\\): std::runtime_error: the "
+               "coppice: an exception left a noexcept frame in process #PID<0.12.0> \\(Counter\\): std::runtime_error: the "
                "database is gone\n(.|\n)*leave_a_noexcept_frame(.|\n)*platform_fault_test.cpp:");
 }
 
 TEST_F(FaultDeathTest, an_exception_that_is_no_std_exception_is_named_by_its_type) {
   EXPECT_DEATH(run_on_a_stack([](void*) { throw 5L; }),
-               "coppice: an exception left a noexcept frame in process <0.12.0> \\(Counter\\): long\n");
+               "coppice: an exception left a noexcept frame in process #PID<0.12.0> \\(Counter\\): long\n");
 }
 
 TEST_F(FaultDeathTest, an_exception_that_leaves_a_thread_is_told_from_one_in_a_process) {
@@ -107,7 +107,7 @@ TEST_F(FaultDeathTest, an_exception_that_leaves_a_thread_is_told_from_one_in_a_p
 
 TEST_F(FaultDeathTest, a_terminate_without_an_exception_says_so) {
   EXPECT_DEATH(run_on_a_stack([](void*) { std::terminate(); }),
-               "coppice: std::terminate was called in process <0.12.0> \\(Counter\\)\n");
+               "coppice: std::terminate was called in process #PID<0.12.0> \\(Counter\\)\n");
 }
 
 TEST_F(FaultDeathTest, the_place_of_the_throw_is_shown_when_it_was_recorded) {
@@ -124,7 +124,7 @@ TEST_F(FaultDeathTest, die_prints_sentence_process_and_frames) {
   if (!symbols_have_lines()) GTEST_SKIP() << "this build has no libbacktrace";
   EXPECT_DEATH(
       run_on_a_stack([](void*) { die("the queue has lost its head"); }),
-      "coppice: the queue has lost its head; in process <0.12.0> \\(Counter\\)\n(.|\n)*platform_fault_test.cpp:");
+      "coppice: the queue has lost its head; in process #PID<0.12.0> \\(Counter\\)\n(.|\n)*platform_fault_test.cpp:");
   EXPECT_DEATH(die("a foreign thread has called"), "coppice: a foreign thread has called\n");
 }
 
