@@ -19,10 +19,11 @@
 // value is gone. To report an error, return it.
 //
 // An agent is a GenServer; its addresses (Agent<T>::Name, Agent<T>::Ref, a via) may be used by any process and by
-// foreign threads, which block. A foreign thread cannot start_link. Unknown messages are logged and ignored (AG-015).
+// foreign threads, which block. A foreign thread cannot start_link. Unknown messages are logged and ignored (AG-015). It
+// is stopped as any server is: `counter.stop()`.
 //
 // When not to use one: as soon as the value wants functions of its own, write a GenServer class.
-// OTP: Agent; rules AG-*.
+// Elixir: Agent; rules AG-*.
 #pragma once
 
 #include <string>
@@ -131,9 +132,10 @@ class AddedOperations<Address, Agent<T>> {
   static constexpr std::chrono::seconds agent_timeout{5};
 
  public:
-  // Returns function(value); the value is const for it (AG-005). Waits at most `timeout`. Throws Exit with
+  // Returns function(value); the value is const for it (AG-005). Waits at most `timeout`, 5 s by default. Throws Exit with
   // `{cause, {GenServer, :call, [agent, :get, timeout]}}` if the agent is not there, ends, or takes longer; in the last
-  // case the function still runs (AG-013). A function that returns nothing gives Ok.
+  // case the function still runs (AG-013), as it does when the caller ends meanwhile. A function that returns nothing gives
+  // Ok.
   template <class F>
   auto get(F function, WaitTime timeout = agent_timeout) const {
     return ask<Get, decltype(Get::apply(function, std::declval<T&>()))>(std::move(function), timeout);
@@ -149,7 +151,7 @@ class AddedOperations<Address, Agent<T>> {
   auto get_and_update(F function, WaitTime timeout = agent_timeout) const {
     return ask<GetAndUpdate, decltype(GetAndUpdate::apply(function, std::declval<T&>()))>(std::move(function), timeout);
   }
-  // The same three; a failure is a value, the bare cause. (Ours.)
+  // The same three; a failure is a value, the bare cause. (Elixir has no such thing.)
   template <class F>
   auto try_get(F function, WaitTime timeout = agent_timeout) const {
     return try_ask<Get, decltype(Get::apply(function, std::declval<T&>()))>(std::move(function), timeout);

@@ -376,8 +376,7 @@ Result<> stop() {
 // a start under way is finished first. Within any other program it stops the applications only. Elixir: System.stop/1.
 COPPICE_API void stop_program(int status = 0);
 
-// -- who is there
-// -------------------------------------------------------------------------------------------------------
+// -- who is there -----------------------------------------------------------------------------------------------------
 
 struct ApplicationInfo {
   Atom name;

@@ -26,7 +26,7 @@
 //
 // Registering is for processes; reading also for foreign threads. A registry belongs to its runtime and does not span
 // nodes. When not to use one: for one process of a fixed name, Name<S> is enough.
-// OTP: Elixir's Registry; rules RG-*.
+// Elixir: Registry; rules RG-*.
 #pragma once
 
 #include <atomic>
@@ -231,6 +231,7 @@ class Registry {
       const Pid pid = this->pid(key);
       return pid ? std::optional(ServerRef<S>(pid)) : std::nullopt;
     }
+    // The same without a type: a pid, none if nobody has the key. Both are badarg for duplicate keys.
     [[nodiscard]] Pid pid(View key) const {
       return probing(key, [&](const detail::Probe& probe) { return detail::whereis_entry(ref(), probe, nullptr); });
     }

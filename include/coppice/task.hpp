@@ -22,7 +22,7 @@
 // second. After a failed await, shutdown or ignore a late result is dropped (TK-013).
 //
 // The function is moved to the task with its arguments; capture by value. For processes only, but for Task::start.
-// A timeout of await does not stop the task: shutdown does. OTP: Task; rules TK-*.
+// A timeout of await does not stop the task: shutdown does. Elixir: Task; rules TK-*.
 #pragma once
 
 #include <cstddef>
@@ -117,9 +117,10 @@ class TaskHandle {
   using Value = T;
 
   // The value (TK-020). If the task died without one: throws Exit with `{reason, {Task, :await, [task, timeout]}}`,
-  // also for `normal` (TK-021); after the timeout with `{:timeout, {...}}`; the task runs on, and its value will be
-  // dropped (TK-022). A value that has arrived is returned even with timeout 0. Works once: a second await waits out
-  // its timeout (TK-025). In a destructor while the process leaves it throws what unwinds the stack: use yield there.
+  // also for `normal` (TK-021); after the timeout, by default 5 s, with `{:timeout, {...}}`; the task runs on, and its
+  // value will be dropped (TK-022). A value that has arrived is returned even with timeout 0. Works once: a second await
+  // waits out its timeout (TK-025). In a destructor while the process leaves it throws what unwinds the stack: use yield
+  // there.
   T await(WaitTime timeout = default_timeout) const {
     return detail::take_task_value<T>(detail::await_task(data_, identity(), timeout));
   }

@@ -20,7 +20,8 @@
 //
 // Any address of a supervisor will do (children.hpp). If there is none, each function throws Exit with
 // `{noproc, {GenServer, :call, ...}}`; if it has its max_children, async and async_nolink throw std::runtime_error
-// (TS-007). By processes. OTP: Task.Supervisor; rules TS-*.
+// (TS-007). Starting tasks is for processes; children, terminate_child and stop may be called by any thread. Elixir:
+// Task.Supervisor; rules TS-*.
 #pragma once
 
 #include <memory>
@@ -61,7 +62,7 @@ class COPPICE_API TaskSupervisor {
   using Options = DynamicSupervisorOptions;  // name, max_restarts, max_seconds, max_children (TS-001)
   static constexpr std::chrono::seconds default_shutdown{5};
 
-  // Starts one, linked to the caller. Errors as DynamicSupervisor's.
+  // Starts one, linked to the caller. Errors as DynamicSupervisor's. By a process.
   static StartResult<TaskSupervisor> start_link(Options options = {});
   // Type supervisor; id is its name, or TaskSupervisor if it has none (TS-002).
   [[nodiscard]] static ChildSpec child_spec(Options options = {});
@@ -122,10 +123,11 @@ class COPPICE_API TaskSupervisor {
 
   // All tasks but those that wait for a restart (TS-017).
   [[nodiscard]] static std::vector<Pid> children(const ServerAddress& supervisor);
-  // Error: :not_found (TS-018).
+  // Stops a task and forgets it. Error: :not_found (TS-018).
   static Result<> terminate_child(const ServerAddress& supervisor, const Pid& pid) {
     return DynamicSupervisor::terminate_child(supervisor, pid);
   }
+  // As GenServer's stop.
   static void stop(const ServerAddress& supervisor, const ExitReason& reason = ExitReason::normal(),
                    WaitTime timeout = infinity) {
     DynamicSupervisor::stop(supervisor, reason, timeout);

@@ -34,8 +34,9 @@ struct TimerOptions {
 };
 
 // Sends `message` to `to`, once, at least `delay` later. 0 still goes through the timer: a message that the caller
-// sends itself right afterwards arrives first (PR-092). Negative: `{badarg, text}` (PR-094). To a dead pid nothing is
-// started, but a reference is returned (PR-096).
+// sends itself right afterwards arrives first (PR-092). Negative: `{badarg, text}` (PR-094). `infinity`: never, unless it is
+// cancelled. To a dead pid nothing is started, but a reference is returned (PR-096); one of another node is
+// `{badarg, text}`.
 template <class T>
 Reference send_after(const Pid& to, T&& message, WaitTime delay, const TimerOptions& options = {}) {
   const Reference timer = detail::new_timer_reference();
@@ -67,7 +68,7 @@ Reference start_timer(WaitTime delay, std::string_view name, T message, const Ti
 }
 
 struct CancelOptions {
-  bool async = false;  // answer at once with nullopt; the result comes as a TimerCancelled message (PR-101)
+  bool async = false;  // answer with nullopt; the result comes as a TimerCancelled message (PR-101). By a process
   bool info = true;    // false: nobody wants the result (PR-102)
 };
 
