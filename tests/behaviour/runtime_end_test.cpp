@@ -455,7 +455,8 @@ TEST(Death, run_names_who_had_to_be_killed) {
       },
       {.schedulers = 1, .shutdown_timeout = 100ms});
   EXPECT_EQ(status, 1);
-  EXPECT_THAT(said, ::testing::MatchesRegex("coppice: #PID<0[.][0-9]+[.][0-9]+>.* did not stop in time and was killed\n"));
+  EXPECT_THAT(said,
+              ::testing::MatchesRegex("coppice: #PID<0[.][0-9]+[.][0-9]+>.* did not stop in time and was killed\n"));
 }
 
 TEST(Death, run_names_who_had_to_be_left_behind) {
