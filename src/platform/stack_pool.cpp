@@ -395,6 +395,7 @@ Stack* StackPool::acquire(std::size_t size) noexcept {
   stack->exceptions = {};
   stack->home = 0;
   stack->turn_size = 0;
+  stack->worn = false;
   stack->name = nullptr;
   stack->free = false;
   return stack;

@@ -29,8 +29,8 @@ enum class GuardKind : std::uint8_t {
   canary          // a pattern below the stack: noticed when the stack is given back
 };
 
-// The header at the top of a stack. `next`, `owner`, `exceptions`, `home`, `turn_size` and `name` belong to the holder;
-// the pool sets them to zero when it hands the stack out. `context` is the holder's too but stays as it was, so that
+// The header at the top of a stack. `next`, `owner`, `exceptions`, `home`, `turn_size`, `name` and `worn` belong to the
+// holder; the pool sets them to zero when it hands the stack out. `context` is the holder's too but stays as it was, so that
 // what the sanitizers gave it is used again or given back. The rest is the pool's.
 struct Stack {
   Context context;
@@ -45,6 +45,7 @@ struct Stack {
   const char* name = nullptr;    // name of the owner for a guard-hit report, may be null; must outlive the use
   GuardKind guard = GuardKind::canary;
   bool free = false;  // stands in the pool
+  bool worn = false;  // the runtime's: what is suspended on it must not be continued (call_above.hpp)
 };
 
 struct StackPoolOptions {
