@@ -126,6 +126,48 @@ void call_in_place(long n) {
   for (long i = 0; i < n; ++i) check(Echo::name.call(Echo::Peek{}) == 7, "call_in_place");
 }
 
+// The handler asks another process, and waits for its answer.
+class Asking : public GenServer<Asking> {
+ public:
+  struct Get {
+    using Reply = long;
+  };
+  static constexpr Name<Asking> name{"Asking"};
+  explicit Asking(Pid helper) : helper_(helper) {}
+  long handle_call(Get) const {
+    send(helper_, Ping{coppice::self()});
+    receive<Pong>();
+    return 7;
+  }
+
+ private:
+  Pid helper_;
+};
+
+void call_waits(long n) {
+  const Pid helper = spawn([] {
+    for (;;) receive([](const Ping& ping) { send(ping.from, Pong{}); });
+  });
+  Asking::start(helper).value();
+  for (long i = 0; i < n; ++i) check(Asking::name.call(Asking::Get{}) == 7, "call_waits");
+}
+
+void call_busy(long n) {
+  constexpr long callers = 8;
+  Echo::start().value();
+  for (long i = 0; i < callers; ++i) {
+    spawn([main = self(), n] {
+      for (long j = 0; j < n / callers; ++j) check(Echo::name.call(Echo::Get{}) == 7, "call_busy");
+      send(main, Done{});
+    });
+  }
+  for (long i = 0; i < callers; ++i) receive<Done>();
+}
+
+void call_noproc(long n) {
+  for (long i = 0; i < n; ++i) check(!Echo::name.try_call(Echo::Get{}), "call_noproc");
+}
+
 inline constexpr Registry<std::string>::Name names{"Names"};
 
 void call_via(long n) {
@@ -233,12 +275,15 @@ struct Operation {
   void (*run)(long n);
 };
 
-constexpr std::array<Operation, 15> operations{{
+constexpr std::array<Operation, 18> operations{{
     {"cast", 20'000, cast},
     {"message", 20'000, message},
     {"call", 20'000, call},
     {"call_in_place", 20'000, call_in_place},
     {"call_via", 10'000, call_via},
+    {"call_busy", 20'000, call_busy},
+    {"call_waits", 10'000, call_waits},
+    {"call_noproc", 20'000, call_noproc},
     {"spawn_exit", 10'000, spawn_exit},
     {"task", 5'000, task},
     {"timer_cancel", 20'000, timer_cancel},

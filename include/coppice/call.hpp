@@ -166,20 +166,23 @@ struct CallOutcome {
   [[nodiscard]] COPPICE_API CallFailure failure(const CallTarget& target) const;
 };
 
-// A call whose handler may run on its caller's stack, without an envelope (runtime/in_place.hpp). It stands in the caller's
-// frame; what derives from it has the request and a place for the reply.
+// A call that needs no envelope while its caller stands by (runtime/in_place.hpp). It stands in the caller's frame; what
+// derives from it has the request and a place for the reply.
 struct PlacedCall {
   const TypeIdentity* type;
   const void* behaviour;                    // as SignalTable::behaviour
-  void (*run)(ServerBody&, PlacedCall&);    // runs the handler, and says so if it has replied
-  CallNode* (*make_envelope)(PlacedCall&);  // the request, in an envelope after all
+  void (*run)(ServerBody&, PlacedCall&);    // runs the handler, and says so if it has replied here
+  CallNode* (*make_envelope)(PlacedCall&);  // one for its reply after all, with what is left of the request
+  bool never_waits;
   bool answered = false;
-  CallNode* node = nullptr;                 // the envelope, once it is made
-  std::optional<CallOutcome> outcome = {};  // of a call that was made, and not answered by the handler
+  std::optional<CallOutcome> outcome = {};  // of a call that was made, and not answered here
 };
 
-// Makes the call in place if that may be. False: it was not made. True: it is over, by an answer or with an outcome.
-[[nodiscard]] COPPICE_API bool call_in_place(const Pid& server, PlacedCall& call, WaitTime timeout);
+// Makes the call so if that may be. False: it was not made. True: it is over, by an answer or with an outcome.
+[[nodiscard]] COPPICE_API bool call_without_envelope(const Pid& server, PlacedCall& call, WaitTime timeout);
+// The same by a registered name, with its hash_text(). Says who has it.
+[[nodiscard]] COPPICE_API bool call_without_envelope(std::string_view name, std::uint64_t hash, Pid& server,
+                                                     PlacedCall& call, WaitTime timeout);
 
 // Makes the call in `node` and waits for its end. Any thread; a foreign one blocks. Consumes the node if it fails.
 COPPICE_API CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIdentity& request,

@@ -34,9 +34,10 @@ class ServerAddress {
   // Who has the address now; no pid if nobody. Any thread.
   [[nodiscard]] Pid pid() const { return name_.empty() ? pid_ : name_.whereis(); }
   [[nodiscard]] Term term() const { return name_.empty() ? Term(pid_) : name_.term(); }
-  [[nodiscard]] detail::CallTarget target() const {
-    if (name_.empty()) return {.pid = pid_};
-    return {name_.whereis(), name_.term()};
+  [[nodiscard]] detail::CallTarget target() const { return target_at(pid()); }
+  [[nodiscard]] detail::CallTarget target_at(const Pid& pid) const {
+    if (name_.empty()) return {.pid = pid};
+    return {pid, name_.term()};
   }
 
  private:

@@ -340,32 +340,86 @@ CallNode* make_call(M&& message) {
   node->reply_table = &reply_table<T, R>;
   return node;
 }
-// -- calls in place -----------------------------------------------------------------------------------------------------
+// -- calls without an envelope -----------------------------------------------------------------------------------------
 
-// A handler that gives its reply to a From, or asks for more than a reply, takes an envelope.
+// A handler that gives its reply to a From, or asks for more than a reply, takes an envelope. So does what is large: without
+// one it stands on two stacks.
+inline constexpr std::size_t placed_size_max = 1024;
 template <class S, class M>
-consteval bool runs_in_place() {
-  if constexpr (!promises_not_to_wait<M>() || IsMachine<S> || HandlesFromCall<S, M>) {
+consteval bool needs_no_envelope() {
+  if constexpr (IsMachine<S> || HandlesFromCall<S, M>) {
+    return false;
+  } else if constexpr (sizeof(M) + sizeof(typename M::Reply) > placed_size_max) {
     return false;
   } else {
     return !std::is_base_of_v<Wish, decltype(std::declval<S&>().handle_call(std::declval<M>()))>;
   }
 }
 
+// While one of these lives, what would wait ends the server.
+class MustGoOn {
+ public:
+  explicit MustGoOn(ServerBody& body) noexcept : body_(body) { set(body, true); }
+  ~MustGoOn() { set(body_, false); }
+  MustGoOn(const MustGoOn&) = delete;
+  MustGoOn& operator=(const MustGoOn&) = delete;
+
+ private:
+  COPPICE_API static void set(ServerBody& body, bool on) noexcept;
+  ServerBody& body_;
+};
+
 template <class S, class M>
 struct PlacedRequest : PlacedCall {
+  using R = typename M::Reply;
   M request;
-  std::optional<typename M::Reply> reply;
+  std::optional<R> reply;
 
   explicit PlacedRequest(M&& message)
-      : PlacedCall{&type_identity<M>, server_table<S>(), &run_handler, &put_into_envelope},
+      : PlacedCall{&type_identity<M>, server_table<S>(), &run_handler, &put_into_envelope, promises_not_to_wait<M>()},
         request(std::move(message)) {
     check_message<M>();
+    static_assert(safe_message<R>, "a reply may not hold a bare pointer, reference, string_view or span");
   }
   static void run_handler(ServerBody& body, PlacedCall& call) {
     auto& placed = static_cast<PlacedRequest&>(call);
-    placed.reply.emplace(server_of<S>(body).handle_call(std::move(placed.request)));
+    if constexpr (promises_not_to_wait<M>()) {
+      placed.reply.emplace(server_of<S>(body).handle_call(std::move(placed.request)));
+      placed.answered = true;
+    } else {
+      run_apart(body, placed);
+    }
+  }
+  // If the handler waits, its caller may be gone when it goes on: nothing of it touches the caller's frame. Then there is
+  // an envelope for the reply.
+  static void run_apart(ServerBody& body, PlacedRequest& placed) {
+    R value = reply_to(body, placed);
+    if (auto* node = static_cast<ReplyNode<R>*>(body.unanswered)) [[unlikely]] {
+      node->reply.emplace(std::move(value));
+      note_reply<R>(body, node);
+      body.unanswered = nullptr;
+      send_reply(node);
+      return;
+    }
+    if constexpr (std::is_trivially_move_constructible_v<R>) {
+      placed.reply.emplace(std::move(value));
+    } else {
+      const MustGoOn meanwhile(body);
+      placed.reply.emplace(std::move(value));
+    }
     placed.answered = true;
+  }
+  static R reply_to(ServerBody& body, PlacedRequest& placed) {
+    M message = take_request(body, placed);
+    return R(server_of<S>(body).handle_call(std::move(message)));
+  }
+  static M take_request(ServerBody& body, PlacedRequest& placed) {
+    if constexpr (std::is_trivially_move_constructible_v<M>) {
+      return std::move(placed.request);
+    } else {
+      const MustGoOn meanwhile(body);
+      return std::move(placed.request);
+    }
   }
   static CallNode* put_into_envelope(PlacedCall& call) {
     return make_call<S>(std::move(static_cast<PlacedRequest&>(call).request));

@@ -456,7 +456,7 @@ class RegisteredAs : public Addressed<RegisteredAs<S>, S> {
   operator ServerName() const { return ServerName(binding_); }  // NOLINT: goes where a name is asked for
   [[nodiscard]] Pid pid() const { return binding_->whereis_name(); }
   [[nodiscard]] ServerRef<S> whereis() const { return ServerRef<S>(pid()); }
-  [[nodiscard]] detail::CallTarget target() const { return {.pid = pid(), .binding = binding_.get()}; }
+  [[nodiscard]] detail::CallTarget target_at(const Pid& pid) const { return {.pid = pid, .binding = binding_.get()}; }
   // To handle_info; {badarg, text} if nobody has the key (RG-045).
   template <class M>
   void send(M&& message) const {

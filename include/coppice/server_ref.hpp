@@ -84,9 +84,9 @@ template <class S, class M>
 [[nodiscard]] CallNode* make_call(M&& message);
 template <class M>
 [[nodiscard]] Term request_term();
-// May its handler run on the caller's stack?
+// Is its reply what its handler returns?
 template <class S, class M>
-consteval bool runs_in_place();
+consteval bool needs_no_envelope();
 template <class S, class M>
 struct PlacedRequest;
 
@@ -124,18 +124,17 @@ class Request {
 };
 
 namespace detail {
-// What the addresses of one family of classes can do beside the rest: specialised by agent.hpp. `Address` has `target()`.
+// What the addresses of one family of classes can do beside the rest: specialised by agent.hpp. `Address` is an Addressed.
 template <class Address, class S>
 class AddedOperations {};
 }  // namespace detail
 
-// What can be done with an address. `Address` has `target()`.
+// What can be done with an address. `Address` has `pid()`, and `target_at(pid)` for what that has found.
 template <class Address, class S>
 class Addressed : public detail::AddedOperations<Address, S> {
  public:
-  // How long a call waits if nothing else is said: 5 s, and for ever to a state machine (SM-057).
-  // Sends the request and waits for the reply. Blocks the calling process, never a thread; may be used anywhere in any
-  // function. Throws Exit with `{cause, {GenServer, :call, [server, request, timeout]}}`, cause being noproc, timeout,
+  // Sends the request and waits for the reply: for 5 s if nothing else is said, and for ever if the server is a state machine
+  // (SM-057). Blocks the calling process, never a thread; may be used anywhere in any function. Throws Exit with `{cause, {GenServer, :call, [server, request, timeout]}}`, cause being noproc, timeout,
   // calling_self, {deadlock, pids}, no_reply, or the reason for which the server died before it replied. A request
   // whose caller has timed out is handled all the same (GS-044). Uncaught, the Exit ends the caller.
   template <class M>
@@ -143,14 +142,14 @@ class Addressed : public detail::AddedOperations<Address, S> {
     using Message_ = std::remove_cvref_t<M>;
     if constexpr (!detail::HandlesCall<S, Message_>) {
       return typename does_not_handle_call<S, Message_>::see_the_handlers_of_the_server{};
-    } else if constexpr (detail::runs_in_place<S, Message_>()) {
-      return call_in_place(Message_(std::forward<M>(message)), timeout);
+    } else if constexpr (detail::needs_no_envelope<S, Message_>()) {
+      return call_placed(Message_(std::forward<M>(message)), timeout);
     } else {
       using R = typename Message_::Reply;
       detail::CallNode* node = nullptr;
       void* failed = nullptr;
       {
-        const detail::CallTarget target = detail::target_of<S>(address().target());
+        const detail::CallTarget target = detail::target_of<S>(this->target());
         const detail::CallOutcome outcome = detail::perform_call(target, detail::make_call<S>(std::forward<M>(message)),
                                                                  detail::type_identity<Message_>, timeout);
         node = outcome.node;
@@ -169,12 +168,12 @@ class Addressed : public detail::AddedOperations<Address, S> {
     using Message_ = std::remove_cvref_t<M>;
     if constexpr (!detail::HandlesCall<S, Message_>) {
       return typename does_not_handle_call<S, Message_>::see_the_handlers_of_the_server{};
-    } else if constexpr (detail::runs_in_place<S, Message_>()) {
-      return try_call_in_place(Message_(std::forward<M>(message)), timeout);
+    } else if constexpr (detail::needs_no_envelope<S, Message_>()) {
+      return try_call_placed(Message_(std::forward<M>(message)), timeout);
     } else {
       using R = typename Message_::Reply;
-      detail::CallOutcome outcome = detail::perform_call(
-          address().target(), detail::make_call<S>(std::forward<M>(message)), detail::type_identity<Message_>, timeout);
+      detail::CallOutcome outcome = detail::perform_call(target(), detail::make_call<S>(std::forward<M>(message)),
+                                                         detail::type_identity<Message_>, timeout);
       if (outcome.node == nullptr) return Result<R>(Error{std::move(outcome.cause)});
       return Result<R>(take_reply<R>(outcome.node));
     }
@@ -210,7 +209,7 @@ class Addressed : public detail::AddedOperations<Address, S> {
     if constexpr (!detail::HandlesCall<S, Message_>) {
       return typename does_not_handle_call<S, Message_>::see_the_handlers_of_the_server{};
     } else {
-      const detail::CallTarget target = address().target();
+      const detail::CallTarget target = this->target();
       const Reference reference = detail::start_request(target.pid, detail::make_call<S>(std::forward<M>(message)));
       return Request<typename Message_::Reply>(reference, target.shown());
     }
@@ -220,43 +219,53 @@ class Addressed : public detail::AddedOperations<Address, S> {
   // free then. Throws Exit with `{reason2, {GenServer, :stop, [...]}}` if it ended otherwise, is not there (noproc), is
   // the caller (calling_self), or takes longer (timeout).
   void stop(const ExitReason& reason = ExitReason::normal(), WaitTime timeout = infinity) const {
-    detail::stop_server(address().target(), reason, timeout);
+    detail::stop_server(target(), reason, timeout);
+  }
+
+  // As a call needs it.
+  [[nodiscard]] detail::CallTarget target() const { return address().target_at(address().pid()); }
+  // Finds the server, and calls it without an envelope if that may be.
+  [[nodiscard]] bool call_at(Pid& pid, detail::PlacedCall& call, WaitTime timeout) const {
+    pid = address().pid();
+    return detail::call_without_envelope(pid, call, timeout);
   }
 
  private:
   [[nodiscard]] const Address& address() const noexcept { return static_cast<const Address&>(*this); }
 
-  // A message whose handler never waits: by the way through the mailbox if it cannot run in place.
+  // Of a handler whose reply is what it returns: by the way through the mailbox if it cannot do without an envelope.
   template <class M>
-  typename M::Reply call_in_place(M message, WaitTime timeout) const {
-    detail::PlacedRequest<S, M> call(std::move(message));
-    const Pid pid = address().pid();
-    const bool over = detail::call_in_place(pid, call, timeout);
-    if (call.answered) [[likely]]
-      return *std::move(call.reply);
-    detail::CallTarget target = detail::target_of<S>(address().target());
-    if (over) {
-      target.pid = pid;
-    } else {
-      call.outcome = detail::perform_call(target, detail::make_call<S>(std::move(call.request)),
-                                          detail::type_identity<M>, timeout);
+  typename M::Reply call_placed(M message, WaitTime timeout) const {
+    void* failed = nullptr;
+    {
+      detail::PlacedRequest<S, M> call(std::move(message));
+      Pid pid;
+      if (!address().call_at(pid, call, timeout)) {
+        call.outcome =
+            detail::perform_call(detail::target_of<S>(address().target_at(pid)),
+                                 detail::make_call<S>(std::move(call.request)), detail::type_identity<M>, timeout);
+      }
+      if (call.answered) [[likely]]
+        return *std::move(call.reply);
+      if (call.outcome->node != nullptr) return take_reply<typename M::Reply>(call.outcome->node);
+      failed = detail::make_call_exit(detail::target_of<S>(address().target_at(pid)), detail::request_term<M>(),
+                                      timeout, *call.outcome);
     }
-    if (call.outcome->node != nullptr) return take_reply<typename M::Reply>(call.outcome->node);
-    detail::throw_made(detail::make_call_exit(target, detail::request_term<M>(), timeout, *call.outcome));
+    detail::throw_made(failed);
   }
   template <class M>
-  Result<typename M::Reply> try_call_in_place(M message, WaitTime timeout) const {
+  Result<typename M::Reply> try_call_placed(M message, WaitTime timeout) const {
     using R = typename M::Reply;
     detail::PlacedRequest<S, M> call(std::move(message));
-    const bool over = detail::call_in_place(address().pid(), call, timeout);
-    if (call.answered) [[likely]]
-      return Result<R>(*std::move(call.reply));
-    if (!over) {
-      call.outcome = detail::perform_call(address().target(), detail::make_call<S>(std::move(call.request)),
+    Pid pid;
+    if (!address().call_at(pid, call, timeout)) {
+      call.outcome = detail::perform_call(address().target_at(pid), detail::make_call<S>(std::move(call.request)),
                                           detail::type_identity<M>, timeout);
     }
-    if (call.outcome->node == nullptr) return Result<R>(Error{std::move(call.outcome->cause)});
-    return Result<R>(take_reply<R>(call.outcome->node));
+    if (call.answered) [[likely]]
+      return Result<R>(*std::move(call.reply));
+    if (call.outcome->node != nullptr) return Result<R>(take_reply<R>(call.outcome->node));
+    return Result<R>(Error{std::move(call.outcome->cause)});
   }
   template <class R>
   static R take_reply(detail::CallNode* node) {
@@ -274,7 +283,7 @@ class ServerRef : public Addressed<ServerRef<S>, S> {
   [[nodiscard]] const Pid& pid() const noexcept { return pid_; }
   operator const Pid&() const noexcept { return pid_; }  // NOLINT: a typed address is an address
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(pid_); }
-  [[nodiscard]] detail::CallTarget target() const { return {.pid = pid_}; }
+  [[nodiscard]] detail::CallTarget target_at(const Pid& pid) const { return {.pid = pid}; }
   friend bool operator==(const ServerRef& left, const ServerRef& right) noexcept { return left.pid_ == right.pid_; }
 
  private:
@@ -292,7 +301,10 @@ class Name : public Addressed<Name<S>, S> {
   // The process that has the name now; none if nobody.
   [[nodiscard]] Pid pid() const { return detail::whereis(text_, hash_); }
   [[nodiscard]] ServerRef<S> whereis() const { return ServerRef<S>(pid()); }
-  [[nodiscard]] detail::CallTarget target() const { return {.pid = pid(), .name = text_}; }
+  [[nodiscard]] detail::CallTarget target_at(const Pid& pid) const { return {.pid = pid, .name = text_}; }
+  [[nodiscard]] bool call_at(Pid& pid, detail::PlacedCall& call, WaitTime timeout) const {
+    return detail::call_without_envelope(text_, hash_, pid, call, timeout);
+  }
 
  private:
   std::string_view text_;
@@ -308,7 +320,7 @@ class Via : public Addressed<Via<S>, S> {
   operator ServerName() const { return name_; }  // NOLINT
   [[nodiscard]] Pid pid() const { return name_.whereis(); }
   [[nodiscard]] ServerRef<S> whereis() const { return ServerRef<S>(pid()); }
-  [[nodiscard]] detail::CallTarget target() const { return {pid(), name_.term()}; }
+  [[nodiscard]] detail::CallTarget target_at(const Pid& pid) const { return {pid, name_.term()}; }
 
  private:
   ServerName name_;

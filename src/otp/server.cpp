@@ -190,7 +190,8 @@ template <class F>
   if (is_call) last_caller_ = {};
 }
 
-// What the handler leaves to be done beyond its reply is done by the next step.
+// What the handler leaves to be done beyond its reply is done by the next step; or here, if its caller does not stand by any
+// more. Then the call, which is in that one's frame, may be gone.
 runtime::InPlace ServerLoop::handle_in_place(Process& process, detail::PlacedCall& call) noexcept {
   if (call.behaviour != table || ended_ || left_over_ || continuation_ != nullptr || suspended_ || debug_ != nullptr) {
     return runtime::InPlace::refused;
@@ -201,29 +202,38 @@ runtime::InPlace ServerLoop::handle_in_place(Process& process, detail::PlacedCal
   wake_at_ = platform::never;
   process.handling.store(call.type, std::memory_order_relaxed);
   last_type_ = call.type;
-  body_.must_go_on = true;
+  body_.must_go_on = call.never_waits;
   left_ = run_callback(process, [&] { call.run(*this, call); });
+  if (is_settled_) [[unlikely]] {
+    is_settled_ = false;
+    act_on_left_over(process);
+    return runtime::InPlace::settled;
+  }
   if (call.answered && is_over(left_)) [[likely]] {
     process.handling.store(nullptr, std::memory_order_relaxed);
     return runtime::InPlace::done;
   }
   left_over_ = true;
-  last_caller_ = runtime::this_worker()->buried()->body->pid;
-  if (!call.answered) {
-    call.node = call.make_envelope(call);
-    unanswered = call.node;
-  }
+  last_caller_ = runtime::this_worker()->caller_in_place().body->pid;
   return runtime::InPlace::goes_on;
+}
+
+void ServerLoop::keep_call(detail::CallNode* node) noexcept {
+  unanswered = node;
+  if (left_over_) return;  // it has been handled
+  is_settled_ = true;
+  if (node != nullptr) last_caller_ = node->caller;
+}
+
+void ServerLoop::act_on_left_over(Process& process) {
+  if (!is_over(left_)) act_on(process, left_);
+  process.handling.store(nullptr, std::memory_order_relaxed);
+  last_caller_ = {};
 }
 
 // Before anything is taken in: whatever has come meanwhile comes after the handler.
 ServerLoop::Step ServerLoop::step_from_before(Process& process) {
-  if (left_over_) {
-    left_over_ = false;
-    act_on(process, left_);
-    process.handling.store(nullptr, std::memory_order_relaxed);
-    last_caller_ = {};
-  }
+  if (std::exchange(left_over_, false)) act_on_left_over(process);
   return ended_ ? Step::ended : Step::handled;
 }
 
@@ -439,6 +449,8 @@ void wish_timeout(Wish& wish, WaitTime timeout) {
     wish.timeout = timeout.nanoseconds();
   }
 }
+
+void MustGoOn::set(ServerBody& body, bool on) noexcept { static_cast<otp::ServerLoop&>(body).body().must_go_on = on; }
 
 void report_unknown(ServerBody& body, const Signal* signal) {
   static_cast<otp::ServerLoop&>(body).report_unknown(signal);

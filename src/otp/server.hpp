@@ -54,8 +54,10 @@ class ServerLoop : public detail::ServerBody {
     return ended_ ? Step::ended : Step::handled;
   }
 
-  // A call in place: in_place.hpp. Refused if there is more to do for it than to run its handler.
+  // A call without an envelope: in_place.hpp. Refused if there is more to do for it than to run its handler.
   [[nodiscard]] runtime::InPlace handle_in_place(Process& process, detail::PlacedCall& call) noexcept;
+  // Its envelope, after all: while the handler runs, or after it has returned without a reply.
+  void keep_call(detail::CallNode* node) noexcept;
 
   // Acts on what init asked for, which is not to end.
   void begin(detail::Wish wish);
@@ -92,7 +94,8 @@ class ServerLoop : public detail::ServerBody {
   // Why a server ends, and how a callback has left: by return (none), or for a reason that stands in failure_.
   enum class Cause : std::uint8_t { none, stop, exit, exception };
 
-  Step step_from_before(Process& process);      // ended, or what a handler in place has left over
+  Step step_from_before(Process& process);  // ended, or what a handler in place has left over
+  void act_on_left_over(Process& process);
   Step step_otherwise(Process& process);        // leaving, suspended, or a continuation comes first
   Step step_without_message(Process& process);  // a timeout is pending
   Signal* next_while_suspended(Process& process);
@@ -127,7 +130,8 @@ class ServerLoop : public detail::ServerBody {
   std::int64_t timeout_ = -1;  // the pending inactivity timeout's full length, ns; -1: none
   bool suspended_ = false;
   bool ended_ = false;
-  bool left_over_ = false;  // how a handler in place has left is to be acted on
+  bool left_over_ = false;   // how a handler in place has left is to be acted on
+  bool is_settled_ = false;  // the caller of the handler that runs does not stand by any more
   Cause left_ = Cause::none;
   ExitReason end_reason_;
   ExitReason failure_;  // what a callback has thrown, until it is acted on
@@ -163,6 +167,7 @@ class Server final : public runtime::Body {
   void announce_end(const ExitReason& reason) noexcept override;
   [[nodiscard]] bool is_generic() const noexcept override { return true; }
   [[nodiscard]] runtime::InPlace run_in_place(Process& process, detail::PlacedCall& call) noexcept override;
+  void keep_call(detail::CallNode* node) noexcept override { loop_.keep_call(node); }
   [[nodiscard]] runtime::Rest* go_to_rest(Process& process) noexcept override;
 
   [[nodiscard]] ServerLoop& loop() noexcept { return loop_; }

@@ -97,8 +97,9 @@ StartOutcome start_generic(runtime::Process& parent, MakeBody make_body, void* c
   Pid child;
   Reference monitor_reference;
   detail::CallOutcome answer;
+  runtime::this_worker()->settle_hand_offs();  // the parent gets an edge
   {
-    const runtime::AwaitedCall awaited(*runtime::this_worker(), parent);
+    const runtime::AwaitedCall awaited(parent);
     StartNode* node = new_start_node();
     node->caller = parent.body->pid;
     node->call_id = parent.body->call_id;

@@ -84,6 +84,8 @@ inline constexpr bool can_call_above = true;
 #else
 
 inline constexpr bool can_call_above = false;
+// Not defined.
+void* call_above(Context& from, const Context& other, void (*function)(void*) noexcept, void* argument);
 
 #endif
 

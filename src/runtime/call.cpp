@@ -204,7 +204,7 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
     note_facts(core, target, request, outcome);
     return outcome;
   }
-  const AwaitedCall awaited(here, process);
+  const AwaitedCall awaited(process);
   node->caller = body.pid;
   node->callee = target.pid;
   node->call_id = body.call_id;
@@ -218,6 +218,7 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
     end_of_call(process, target, request, times, outcome);
     return outcome;
   }
+  here.settle_hand_offs();  // whoever has called this process must be found by the search for deadlocks
   times.start(core);
   if (is_edge) {
     if (auto deadlock = publish_edge(core, body, target.pid)) {
@@ -238,34 +239,26 @@ detail::CallOutcome call_in_process(Worker& here, const detail::CallTarget& targ
 
 }  // namespace
 
-detail::CallOutcome await_after_in_place(Worker& here, Process& server, detail::PlacedCall& call, WaitTime timeout) {
-  const detail::CallTarget target{.pid = server.body->pid};
-  Process& process = *here.current();
-  Body& body = *process.body;
-  CallTimes times{timeout};
-  const AwaitedCall awaited(here, process);
-  call.node->caller = body.pid;
-  call.node->callee = target.pid;
-  call.node->call_id = body.call_id;
-  note_edge(*body.core, body, target.pid);
-  confirm_edge(process, target.pid.number);
-  times.start(*body.core);
-  here.schedule_here(server);
+detail::CallNode* make_awaited_envelope(Process& caller, const Process& server, detail::PlacedCall& call) {
+  Body& body = *caller.body;
+  detail::CallNode* node = call.make_envelope(call);
+  AwaitedCall::begin(body);
+  node->caller = body.pid;
+  node->callee = server.body->pid;
+  node->call_id = body.call_id;
+  note_edge(*body.core, body, node->callee);
+  return node;
+}
+
+detail::CallOutcome await_envelope(Process& process, const Pid& callee, const detail::PlacedCall& call,
+                                   const CallTimes& times) {
+  const AwaitedCall awaited(process, AwaitedCall::Begun{});
   detail::CallOutcome outcome;
-  end_of_call(process, target, *call.type, times, outcome);
+  end_of_call(process, {.pid = callee}, *call.type, times, outcome);
   return outcome;
 }
 
 // -- waiting for an answer ---------------------------------------------------------------------------------------------
-
-// Whoever waits for an answer lets go of the caller that handed its thread over.
-AwaitedCall::AwaitedCall(Worker& here, Process& process) : process_(process) {
-  here.end_hand_off_before_wait();
-  Body& body = *process.body;
-  if (++body.call_id == 0) body.call_id = 1;
-  body.awaited_call = body.call_id;
-  body.call_failed = false;
-}
 
 AwaitedCall::~AwaitedCall() {
   Body& body = *process_.body;
@@ -319,15 +312,6 @@ void CallTimes::start(Core& core) {
   begin = core.world().now();
   const auto length = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
   deadline = timeout.is_infinite() ? platform::never : length == 0 ? passed : begin + length;
-}
-
-// The caller has waited since `begin` at most, and since `begin` plus the clock's lag at least: not early, and late by the
-// time for which the server has held the worker, or by the lag that we allow for, whichever is less.
-void CallTimes::start_late(Core& core) {
-  constexpr platform::Nanoseconds lag_max = 100'000'000;
-  if (timeout.is_infinite()) return;
-  const auto length = static_cast<platform::Nanoseconds>(timeout.nanoseconds());
-  deadline = std::min(core.world().now(), begin + lag_max) + length;
 }
 
 void confirm_edge(Process& caller, std::uint64_t callee) noexcept {
@@ -406,11 +390,6 @@ void watch_call(CallNode* node) {
   process.body->extension().call_watches.push_back(*watch);
   node->watch = watch;
   process.body->handled_call = node;
-}
-
-bool call_in_place(const Pid& server, PlacedCall& call, WaitTime timeout) {
-  runtime::Worker* here = runtime::this_worker();
-  return here != nullptr && here->current() != nullptr && here->call_in_place(server, call, timeout);
 }
 
 CallOutcome perform_call(const CallTarget& target, CallNode* node, const TypeIdentity& request, WaitTime timeout) {

@@ -12,8 +12,17 @@ namespace coppice::runtime {
 // way the process leaves its wait, it awaits nothing afterwards, and a late answer is dropped.
 class AwaitedCall {
  public:
-  AwaitedCall(Worker& here, Process& process);  // the worker that runs it
+  explicit AwaitedCall(Process& process) noexcept : AwaitedCall(process, begin(*process.body)) {}
+  // For a process that awaits a call already.
+  struct Begun {};
+  AwaitedCall(Process& process, Begun) noexcept : process_(process) {}
   ~AwaitedCall();
+  static Begun begin(Body& body) noexcept {
+    if (++body.call_id == 0) body.call_id = 1;
+    body.awaited_call = body.call_id;
+    body.call_failed = false;
+    return {};
+  }
   AwaitedCall(const AwaitedCall&) = delete;
   AwaitedCall& operator=(const AwaitedCall&) = delete;
 
@@ -27,20 +36,20 @@ struct CallTimes {
   platform::Nanoseconds begin = 0;                   // for the report of a failure
   platform::Nanoseconds deadline = platform::never;  // once the caller's wait was committed or is about to be
 
-  // Counts from now.
+  // Counts from now: for a call by hand-off, from when its server no longer holds the worker.
   void start(Core& core);
-  // The same for a call by hand-off that is not over yet: only its `begin` is known, from the last tick.
-  void start_late(Core& core);
 };
 
 // Makes a noted edge one that takes part in the search for deadlocks: the caller's, before its callee may get an edge of its
 // own. Does nothing if the call was released or answered meanwhile.
 void confirm_edge(Process& caller, std::uint64_t callee) noexcept;
 
-// The rest of a call in place whose handler has not replied: makes its envelope, which the server has, one that the running
-// process awaits, schedules the server, and waits. The process has memory for its timer.
-[[nodiscard]] detail::CallOutcome await_after_in_place(Worker& here, Process& server, detail::PlacedCall& call,
-                                                       WaitTime timeout);
+// Makes the envelope of a call that began without one, for the server that was called, and lets the caller await it: as
+// AwaitedCall, which is still to be made. The caller's edge is noted, and must be confirmed.
+[[nodiscard]] detail::CallNode* make_awaited_envelope(Process& caller, const Process& server, detail::PlacedCall& call);
+// The rest of a call without an envelope that was not answered, once that is made: waits for the end of it.
+[[nodiscard]] detail::CallOutcome await_envelope(Process& process, const Pid& callee, const detail::PlacedCall& call,
+                                                 const CallTimes& times);
 
 // Waits for the awaited answer: sets outcome.node, or outcome.cause (`timeout` after the deadline).
 void await_outcome(Process& process, platform::Nanoseconds deadline, detail::CallOutcome& outcome);

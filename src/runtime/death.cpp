@@ -126,6 +126,7 @@ void die_as(Process& process, const ExitReason& reason, bool abandoned) noexcept
 void die(Process& process, ExitReason reason) noexcept { die_as(process, reason, false); }
 
 void die_and_abandon(Process& process) {
+  this_worker()->settle_hand_offs();  // now, while the process can take its call over
   const ExitReason reason = process.body->reason;
   const Pid pid = process.body->pid;
   die_as(process, reason, true);

@@ -322,8 +322,10 @@ class Body : public detail::Pooled {
   virtual void announce_end(const ExitReason&) noexcept {}
   // Started by the generic machinery: records ancestors, makes crash reports.
   [[nodiscard]] virtual bool is_generic() const noexcept { return false; }
-  // A call to it in place, while it is idle: in_place.hpp.
+  // A call to it without an envelope, while it is idle: in_place.hpp.
   [[nodiscard]] virtual InPlace run_in_place(Process&, detail::PlacedCall&) noexcept { return InPlace::refused; }
+  // While that runs: the call is settled (hand_off.hpp). The envelope to answer; null: it is answered.
+  virtual void keep_call(detail::CallNode*) noexcept {}
   // Puts an idle process to rest: moves what it will need again into the Rest that it returns, and is gone. Null: it has
   // something at hand that does not go in there, and stays as it is.
   [[nodiscard]] virtual Rest* go_to_rest(Process&) noexcept { return nullptr; }

@@ -5,12 +5,14 @@
 #include <array>
 #include <bit>
 
+#include "platform/call_above.hpp"
 #include "platform/fault.hpp"
 #include "platform/switch_here.hpp"
 #include "platform/thread_trace.hpp"
 #include "platform/trace.hpp"
 #include "runtime/core.hpp"
 #include "runtime/foreign_wait.hpp"
+#include "runtime/hand_off.hpp"
 #include "runtime/timers.hpp"
 #include "runtime/watchdog.hpp"
 
@@ -89,6 +91,10 @@ void Worker::thread_main() {
 void Worker::loop_entry(void* worker) {
   static_cast<Worker*>(worker)->finish_switch();
   run_loop();
+  end_loop();
+}
+
+void Worker::end_loop() {
   Worker* me = this_worker();
   me->after_switch_ = {Leaving::idle_loop, nullptr, me->stack_, nullptr};
   me->stack_ = nullptr;
@@ -135,8 +141,12 @@ void Worker::loop_entry(void* worker) {
 void Worker::run_loop() {
   Worker* me = this_worker();
   for (;;) {
+    if (!platform::can_call_above && me->entering_ != nullptr) {
+      me->serve_from_loop();
+      me = this_worker();
+      continue;
+    }
     Process* process = std::exchange(me->next_, nullptr);
-    if (process == nullptr && me->hand_off_.caller != nullptr) process = me->end_hand_off();
     if (process == nullptr) process = me->pick();
     if (process == nullptr) process = me->idle();
     if (process == nullptr) return;
@@ -159,7 +169,7 @@ void Worker::run_loop() {
 bool Worker::switch_away(Leaving how, void* job) {
   Worker* me = this_worker();
   COPPICE_INVARIANT(me->buried() == nullptr, "a process was about to wait on the stack of its caller");
-  if (me->hand_off_.caller != nullptr) me->settle_hand_off();
+  me->settle_hand_offs();
   Process* process = me->current_;
   platform::Stack* from = me->stack_;
   Process* next = me->pick();
@@ -195,7 +205,7 @@ bool Worker::switch_away(Leaving how, void* job) {
 void Worker::abandon_stack() {
   Worker* me = this_worker();
   me->buried_ = nullptr;
-  if (me->hand_off_.caller != nullptr) me->settle_hand_off();
+  me->settle_hand_offs();
   (void)platform::take_exception_state();
   platform::Stack* from = me->stack_;
   platform::Stack* to = me->take_stack(0);
@@ -255,6 +265,10 @@ platform::Stack* Worker::take_stack(std::size_t size_class) {
 
 void Worker::give_back(platform::Stack* stack) {
   stack->owner = nullptr;
+  if (stack->worn) [[unlikely]] {
+    stack->worn = false;
+    platform::make_context(stack->context, stack->low, stack->size, &Worker::loop_entry);
+  }
   if (stack->turn_size != 0 || spare_count_ >= spares_max_) {
     core_.stacks().release(stack);
     gave_stacks_back_ = true;
@@ -298,7 +312,7 @@ void Worker::stock_up_reference_ids() noexcept {
 }
 
 bool Worker::others_wait() const noexcept {
-  const bool answered = hand_off_.caller != nullptr && hand_off_.node == nullptr;
+  const bool answered = under_way_ != nullptr && under_way_->is_answered();
   return answered || run_next_ != nullptr || !pinned_.empty() || !ring_.empty() || !tasks_.empty() || !inbox_.empty() ||
          !core_.overflow().empty();
 }

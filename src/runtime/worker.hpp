@@ -48,14 +48,8 @@ enum class Leaving : std::uint8_t {
   released    // a stack that is not of the default size, done with: back to the pool
 };
 
+struct CallUnderWay;  // by hand-off: hand_off.hpp
 struct CallTimes;
-
-// A call by hand-off that is under way on a worker: hand_off.hpp.
-struct HandOffUnderWay {
-  Process* caller = nullptr;               // null: none is
-  const detail::CallNode* node = nullptr;  // its envelope; null once it is answered
-  CallTimes* times = nullptr;
-};
 
 class Worker {
  public:
@@ -102,28 +96,31 @@ class Worker {
   // A caller that always finds its servers idle would never let others run: now and then it looks whether there are any,
   // as the run-next slot does. Then it and its server queue behind them.
   [[nodiscard]] bool may_hand_off() { return (hand_off_streak_ += 2) < run_next_streak_max || nobody_else_waits(); }
-  // The same for a call in place. If it may not, then it may not by hand-off either.
-  [[nodiscard]] bool may_run_in_place() {
+  // The same for one that is made again through the mailbox if it may not.
+  [[nodiscard]] bool may_do_without_envelope() {
     if (may_hand_off()) return true;
     hand_off_streak_ = run_next_streak_max;
     return false;
   }
-  // Leaves the current stack, runs the turn of `server`, which the caller has claimed, and returns when the caller goes on:
-  // on this worker, since it is pinned. Returns false, at once, if there is no stack to go on with.
-  bool hand_off(Process& server, const detail::CallNode* node, CallTimes& times);
-  // By the server that is about to wait for an answer itself.
-  void end_hand_off_before_wait() {
-    if (hand_off_.caller != nullptr) settle_hand_off();
+  // Leaves the current stack, runs the turn of the server, which the caller has claimed, and returns when the caller goes
+  // on. Returns false, at once, if there is no stack to go on with.
+  bool hand_off(CallUnderWay& call);
+  // Nobody's call is under way any more: whoever has made one waits for its answer. By whoever is about to wait, for an
+  // answer or otherwise, or to be abandoned.
+  void settle_hand_offs() {
+    if (under_way_ != nullptr) settle_all();
   }
-  // The answer to a call: true if it was the one under way, which was given its answer.
+  // The answer to a call: true if it was the newest one under way, which was given its answer.
   bool answer_hand_off(detail::CallNode* node) noexcept;
 
-  // -- calls in place: in_place.hpp
+  // -- calls without an envelope: in_place.hpp
   // By this worker's process. False: nothing has happened. True: the call is over; it has been answered, or else its outcome
   // is set.
-  [[nodiscard]] bool call_in_place(const Pid& callee, detail::PlacedCall& call, WaitTime timeout);
+  [[nodiscard]] bool call_without_envelope(const Pid& callee, detail::PlacedCall& call, WaitTime timeout);
   // Above whose frames do those of the running process stand? Null: nobody's.
   [[nodiscard]] Process* buried() const noexcept { return buried_; }
+  // Who waits for the handler that run_in_place runs?
+  [[nodiscard]] const Process& caller_in_place() const noexcept;
 
   // For the owner of a process that is about to commit its wait without a stack: see rest.hpp. This worker's thread only.
   void note_idle(Process& process) { rests_.note(core_, process); }
@@ -160,6 +157,7 @@ class Worker {
  private:
   static void loop_entry(void* worker);
   static void run_loop();
+  [[noreturn]] static void end_loop();
   void thread_main();
   void finish_switch() {
     if (after_switch_.how != Leaving::nothing) finish_leaving();
@@ -187,10 +185,24 @@ class Worker {
   }
   void stock_up_reference_ids() noexcept;
   bool nobody_else_waits();
-  void settle_hand_off();
-  void take_the_stack(Process& process) noexcept;
-  void end_in_place(Process& server, InPlace what);
-  Process* end_hand_off();
+  Worker* enter(CallUnderWay& call, platform::Stack& to);
+  bool serve(CallUnderWay& call);
+  static void serve_above(void* call) noexcept;
+  void serve_from_loop();
+  void settle_all();
+  void settle(CallUnderWay& call);
+  void take_the_stack(Process& process) noexcept {  // its turn begins on the stack on which we stand
+    count(turns);
+    stack_->owner = &process;
+    go_on_with(process);
+  }
+  void go_on_with(Process& process) noexcept {
+    current_ = &process;
+    say_who_runs(process);
+  }
+  InPlace run_in_place(Process& server, detail::PlacedCall& call);
+  void end_without_envelope(Process& server, InPlace what);
+  detail::CallOutcome await_after_handler(Process& server, detail::PlacedCall& call, CallTimes& times);
   void commit_wait(Process& process, std::uint64_t bits);
   // Written by this thread only, so that it needs no read-modify-write.
   static void count(std::atomic<std::uint64_t>& counter) noexcept {
@@ -205,8 +217,9 @@ class Worker {
   Process* next_ = nullptr;  // for the loop that is switched to
   Process* run_next_ = nullptr;
   std::uint32_t run_next_streak_ = 0;
-  HandOffUnderWay hand_off_;
-  Process* buried_ = nullptr;  // the caller of a call in place that is under way
+  CallUnderWay* under_way_ = nullptr;  // the newest
+  CallUnderWay* entering_ = nullptr;   // for the loop that is switched to
+  Process* buried_ = nullptr;          // the caller of a call in place that is under way
   std::uint32_t hand_off_streak_ = 0;
   std::uint64_t next_reference_id_ = 0;
   std::uint32_t reference_ids_left_ = 0;

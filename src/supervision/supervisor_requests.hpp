@@ -41,7 +41,7 @@ template <class S>
 struct AddressOf : Addressed<AddressOf<S>, S> {
   const ServerAddress& address;
   explicit AddressOf(const ServerAddress& given) : address(given) {}
-  [[nodiscard]] detail::CallTarget target() const { return address.target(); }
+  [[nodiscard]] detail::CallTarget target_at(const Pid& pid) const { return address.target_at(pid); }
   [[nodiscard]] Pid pid() const { return address.pid(); }
 };
 
