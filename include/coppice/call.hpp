@@ -39,7 +39,8 @@ struct ReplyNode : CallNode {
 
 template <class M, class R>
 struct Envelope : ReplyNode<R> {
-  M request_value;
+  // Aligned as the node, so that it never stands in what the node leaves unused at its end: see envelope_offset.
+  alignas(M) alignas(ReplyNode<R>) M request_value;
   explicit Envelope(M&& m) : request_value(std::move(m)) {}
 };
 
