@@ -10,8 +10,8 @@
 //   aliases.drain([](Alias& alias) { delete &alias; });
 //
 // The table owns nothing. An element must stay where it is, and keep its key, while it stands in the table; no two have the
-// same key. A few elements stand in one chain and the table is two words; more of them get buckets, which are doubled as the
-// elements become more and given back when none is left. Find, insert and take are O(1) on average. The order in which
+// same key. A few elements stand in one chain and the table is two words; more of them get buckets, which grow with them and
+// are given back when none is left. Find, insert and take are O(1) on average. The order in which
 // elements are visited depends on the keys and on what was done to the table, on nothing else.
 //
 // Not synchronised.
@@ -96,6 +96,8 @@ class IntrusiveTable {
  private:
   static constexpr std::size_t chain_max = 4;
   static constexpr unsigned bits_first = 3;
+  static constexpr unsigned bits_small =
+      7;  // up to there it grows fourfold: to move the few elements is most of the price
 
   static std::size_t place(std::uint64_t key, unsigned bits) noexcept {
     return static_cast<std::size_t>((key * 0x9e3779b97f4a7c15ULL) >> (64 - bits));
@@ -120,7 +122,7 @@ class IntrusiveTable {
   }
 
   void grow() {
-    const unsigned bits = bits_ == 0 ? bits_first : bits_ + 1;
+    const unsigned bits = bits_ == 0 ? bits_first : bits_ < bits_small ? bits_ + 2 : bits_ + 1;
     T** buckets = new T*[std::size_t{1} << bits]();
     for (std::size_t bucket = 0; bucket < std::size_t{1} << bits_; ++bucket) {
       T* element = bits_ == 0 ? chain_ : buckets_[bucket];
