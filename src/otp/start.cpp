@@ -82,9 +82,9 @@ runtime::SharedLineage lineage_for_children(runtime::Process& parent) {
     auto lineage = std::make_unique<runtime::Lineage>();
     lineage->ancestor = shown_as_ancestor(parent);
     lineage->older = parent.body->lineage;
-    extension.for_children = runtime::SharedLineage(std::move(lineage));
+    extension.for_children.make(std::move(lineage));
   }
-  return extension.for_children;
+  return extension.for_children.give();
 }
 
 StartOutcome start_generic(runtime::Process& parent, MakeBody make_body, void* context, const SpawnOptions& options,

@@ -170,16 +170,16 @@ std::uint32_t Core::worker_number() const noexcept {
 
 // Counted first, then asked (both seq_cst), while stop() says first that it stops, then looks at the count: so either we
 // see that it stops, or it waits for us. A process that spawns is counted itself.
-bool Core::admit_process() noexcept {
+bool Core::admit_process(std::uint32_t worker) noexcept {
   if (dead_after_fork()) return false;
-  live_.begins(counting_place());
+  live_.begins(counting_place(worker));
   if (accepts_processes()) return true;
-  process_ended();
+  process_ended(worker);
   return false;
 }
 
-void Core::process_started(Process& process) {
-  if (killing_.load(std::memory_order_seq_cst)) exit_from(*this, {}, process.body->pid, ExitReason::kill());
+void Core::process_started(const Pid& pid) {
+  if (killing_.load(std::memory_order_seq_cst)) exit_from(*this, {}, pid, ExitReason::kill());
 }
 
 void Core::start(Process& process) {
@@ -198,6 +198,9 @@ void Core::start_task(Process& process) {
   if (ours && world_.choose(platform::Choice::placement, 2, 0) == 0) {
     here->schedule_task(process);
   } else {
+    const Pid pid = process.body->pid;
+    head::open(process, pid.number);
+    process_started(pid);
     spill(process);
   }
 }
@@ -209,10 +212,12 @@ void Core::start_next(Process& process) {
 }
 
 // The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by
-// stop()'s own look at the count.
-void Core::process_ended() noexcept {
-  live_.ends(counting_place());
-  if (stopping_.load(std::memory_order_seq_cst)) world_.unpark(stop_parker_);
+// stop()'s own look at the count. But the count of a worker may stand in its store buffer still while it looks at the flag,
+// so that neither sees the other. If this was the last process the worker has nothing more to run; before it sleeps it
+// changes the idle mask, a read-modify-write after which the count is there for all, and looks at the flag again.
+void Core::process_ended(std::uint32_t worker) noexcept {
+  live_.ends(counting_place(worker));
+  tell_who_stops();
 }
 
 // -- stopping

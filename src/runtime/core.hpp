@@ -115,12 +115,17 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] std::string describe(const Pid& pid);  // "#PID<0.12.0> (Counter)"
 
   // -- life
-  [[nodiscard]] bool admit_process() noexcept;  // counts one that is to start; false: none is accepted any more
-  void process_started(Process& process);       // kills it at once if all are being killed
-  void start(Process& process);                 // queues it for its first turn
-  void start_task(Process& process);            // the same for a task
-  void start_next(Process& process);            // the same for a starter that waits for it: no other worker is woken
-  void process_ended() noexcept;                // the last thing a dying process does
+  // By a thread with that worker_number(): counts a process that is to start; false: none is accepted any more.
+  [[nodiscard]] bool admit_process(std::uint32_t worker) noexcept;
+  void process_started(const Pid& pid);  // kills it at once if all are being killed
+  void start(Process& process);          // queues it for its first turn
+  void start_task(Process& process);     // the same for a task, whose line is not open yet
+  void start_next(Process& process);     // the same for a starter that waits for it: no other worker is woken
+  void process_ended(std::uint32_t worker) noexcept;  // the last thing a dying process does
+  // By a worker that is about to sleep and has said so (watch.hpp): see process_ended.
+  void tell_who_stops() noexcept {
+    if (stopping_.load(std::memory_order_seq_cst)) world_.unpark(stop_parker_);
+  }
   [[nodiscard]] std::size_t process_count() const noexcept { return live_.alive(); }
   // The calling thread's number among our workers; ProcessTable::no_worker for others.
   [[nodiscard]] std::uint32_t worker_number() const noexcept;
@@ -140,8 +145,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void set_first_process(const Pid& pid) noexcept { first_.store(pid.number, std::memory_order_release); }
 
  private:
-  [[nodiscard]] std::size_t counting_place() const noexcept {
-    return std::min<std::size_t>(worker_number(), workers_.size());
+  [[nodiscard]] std::size_t counting_place(std::uint32_t worker) const noexcept {
+    return std::min<std::size_t>(worker, workers_.size());
   }
   bool wait_for_no_processes(platform::Nanoseconds deadline);
   void signal_roots(std::vector<Pid>& signalled);

@@ -23,6 +23,7 @@ void settle(Process& process) {
   Body& body = *process.body;
   if (body.leaving == Leave::by_signal) return;
   body.leaving = Leave::no;
+  if ((process.head.load(std::memory_order_acquire) & head::pointer_bits) == 0 && !body.mark_due) return;
   const ExitReason reason = body.reason;
   intake(process);
   if (body.leaving != Leave::no) {  // a fatal signal came too late to be the reason
@@ -44,9 +45,8 @@ void free_name(Process& process) {
 }
 
 // What belongs to the process in an annex is freed with its name: before the death is announced.
-void leave_annexes(Process& process) noexcept {
-  const std::uint32_t flags = process.flags.fetch_or(flag::closed, std::memory_order_seq_cst);
-  if ((flags & flag::owns) == 0) return;
+void leave_annexes(Process& process, std::uint32_t flags_before) noexcept {
+  if ((flags_before & flag::owns) == 0) return;
   for (std::size_t kind = annex_kinds; kind-- > 0;) {
     Annex* annex = process.body->core->annex_if_any(static_cast<AnnexKind>(kind));
     if (annex != nullptr) annex->process_ends(process);
@@ -97,10 +97,13 @@ void die_as(Process& process, const ExitReason& reason, bool abandoned) noexcept
   body.reason = reason;
   settle(process);
   body.dying = true;
-  process.flags.fetch_or(flag::doomed, std::memory_order_acq_rel);
+  // Both at once if nothing of the user's can run in between that might still be given something.
+  const bool at_once = body.state_is_trivial;
+  std::uint32_t flags = process.flags.fetch_or(at_once ? flag::doomed | flag::closed : flag::doomed);
   if (!abandoned) body.destroy_state();
   free_name(process);
-  leave_annexes(process);
+  if (!at_once) flags = process.flags.fetch_or(flag::closed, std::memory_order_seq_cst);
+  leave_annexes(process, flags);
   disarm_own_timer(process);
   Signal* const last = head::end<Signal>(process, head::tag_of(pid.number));
   cancel_timers_to(process);
@@ -117,8 +120,9 @@ void die_as(Process& process, const ExitReason& reason, bool abandoned) noexcept
   process.body = nullptr;
   process.stack = nullptr;
   if (!abandoned) delete &body;
-  core.table().free(process, core.worker_number());
-  core.process_ended();
+  const std::uint32_t worker = core.worker_number();
+  core.table().free(process, worker);
+  core.process_ended(worker);
 }
 
 }  // namespace

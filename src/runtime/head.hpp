@@ -18,7 +18,8 @@
 // Actors: senders, who know a pid, that is a slot and a number; the owner, who runs the process; and those who claim a
 // process that waits, to become its owner: a caller that hands off, a worker that has found a task, who puts it to rest.
 //
-//   open       by who has the free slot: the number to `serial`, then the head to `running`.
+//   open       by who has the free slot: the number to `serial`, then the head to `running`; or, for a task that is to wait
+//              for who begins it, to `waiting` at once: until then nobody knows its number, so nothing can have come.
 //   look       by a sender: the head, then the serial. If the serial is the number, the head was that of this tenant, or of
 //              one before it, whose tag differs: either the serial is older than the head's store, or the head was read
 //              from that store (release), which carries the serial with it.
@@ -148,9 +149,9 @@ template <class Signal, class Line>
 // -- the slot
 
 template <class Line>
-inline void open(Line& line, std::uint64_t number) noexcept {
+inline void open(Line& line, std::uint64_t number, std::uint64_t bits = 0) noexcept {
   line.serial.store(number, std::memory_order_relaxed);
-  line.head.store(tag_of(number), std::memory_order_release);
+  line.head.store(tag_of(number) | bits, std::memory_order_release);
 }
 template <class Line>
 inline void close(Line& line) noexcept {

@@ -10,7 +10,8 @@
 //
 // Who starts a process is counted itself and still there, so a worker counts with a plain store. A foreign thread is not:
 // its count must be ordered against the flag by which the runtime says that it stops (Core::admit_process), hence a
-// sequentially consistent addition; so are the ends, which are followed by a look at that flag.
+// sequentially consistent addition. A worker counts the ends with a plain store too: Core::process_ended says why whoever
+// waits for the last of them hears of it.
 #pragma once
 
 #include <atomic>
@@ -25,15 +26,8 @@ class LiveCount {
   // Workers count under 0 .. workers - 1, all other threads together under `workers`.
   explicit LiveCount(std::size_t workers) : places_(workers + 1) {}
 
-  void begins(std::size_t place) noexcept {
-    std::atomic<std::uint64_t>& begun = places_[place].begun;
-    if (place + 1 == places_.size()) {
-      begun.fetch_add(1, std::memory_order_seq_cst);
-    } else {
-      begun.store(begun.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    }
-  }
-  void ends(std::size_t place) noexcept { places_[place].ended.fetch_add(1, std::memory_order_seq_cst); }
+  void begins(std::size_t place) noexcept { count(place, places_[place].begun); }
+  void ends(std::size_t place) noexcept { count(place, places_[place].ended); }
 
   // Any thread. Never less than what lived at one moment during the call.
   [[nodiscard]] std::size_t alive() const noexcept {
@@ -45,6 +39,14 @@ class LiveCount {
   }
 
  private:
+  void count(std::size_t place, std::atomic<std::uint64_t>& counter) noexcept {
+    if (place + 1 == places_.size()) {
+      counter.fetch_add(1, std::memory_order_seq_cst);
+    } else {
+      counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }
+  }
+
   struct alignas(64) Place {
     std::atomic<std::uint64_t> begun{0};
     std::atomic<std::uint64_t> ended{0};

@@ -86,17 +86,19 @@ bool withheld(Core& core) {
 }  // namespace
 
 Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions& options, const Birth& birth) {
-  if (!core.admit_process()) return nullptr;
-  Process* process = withheld(core) ? nullptr : core.table().allocate(core.worker_number());
+  const std::uint32_t worker = core.worker_number();
+  if (!core.admit_process(worker)) return nullptr;
+  std::uint64_t number = 0;
+  Process* process = withheld(core) ? nullptr : core.table().allocate_closed(worker, number);
   if (process == nullptr) {
-    core.process_ended();
+    core.process_ended(worker);
     return nullptr;
   }
   Body& body = *owned.release();
   process->body = &body;
   body.core = &core;
   body.line = process;
-  body.pid = core.pid_of(process->serial.load(std::memory_order_relaxed));
+  body.pid = core.pid_of(number);
   body.group_leader = body.pid;
   Badge& badge = core.table().badge(*process);
   if (birth.parent != nullptr) {
@@ -107,7 +109,9 @@ Process* give_birth(Core& core, std::unique_ptr<Body> owned, const SpawnOptions&
   badge.group_leader.store(body.group_leader.number, std::memory_order_release);
   apply_options(core, *process, options);
   bind_to_parent(*process, birth);
-  core.process_started(*process);
+  if (birth.is_task) return process;
+  head::open(*process, number);
+  core.process_started(body.pid);
   return process;
 }
 

@@ -36,6 +36,7 @@ struct Birth {
   detail::Bond bond = detail::Bond::none;
   std::uint64_t monitor_id = 0;       // with a bond that monitors
   AliasMode alias = AliasMode::none;  // of the monitor: lives as long
+  bool is_task = false;               // started by Core::start_task, which opens its line
 };
 
 // Allocates a slot, makes `body` its tenant, sets up bonds and inheritance, counts it; does not queue it yet. Null, with

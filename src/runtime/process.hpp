@@ -54,6 +54,7 @@ class Worker;
 class TimerShard;
 struct Rest;
 struct Tie;
+struct AwaitedEnd;
 
 namespace head {
 [[nodiscard]] inline Signal* signal(std::uint64_t word) noexcept { return signal_in<Signal>(word); }
@@ -249,8 +250,33 @@ class SharedLineage {
   [[nodiscard]] std::vector<Pid> callers() const;
 
  private:
-  static void release(const Lineage* at) noexcept;
+  friend class LineageSource;
+  static void release(const Lineage* at, std::uint32_t count = 1) noexcept;
   const Lineage* at_ = nullptr;
+};
+
+// The lineage that the children of one process share, as that keeps it: counted for many of them in advance, so that to
+// give it to one is a plain store. Its owner's alone.
+class LineageSource {
+ public:
+  LineageSource() = default;
+  ~LineageSource() { reset(); }
+  LineageSource(const LineageSource&) = delete;
+  LineageSource& operator=(const LineageSource&) = delete;
+
+  inline void make(std::unique_ptr<Lineage> made) noexcept;
+  [[nodiscard]] inline SharedLineage give() noexcept;
+  inline void reset() noexcept;
+  [[nodiscard]] const Lineage* operator->() const noexcept { return at(); }
+  friend bool operator==(const LineageSource& source, std::nullptr_t) noexcept { return source.word_ == 0; }
+
+ private:
+  static constexpr unsigned count_shift = 48;  // above the pointer, as in a head word
+  static constexpr std::uint64_t one = std::uint64_t{1} << count_shift;
+  static constexpr std::uint32_t in_advance = 0xffff;
+  [[nodiscard]] Lineage* at() const noexcept { return reinterpret_cast<Lineage*>(word_ & (one - 1)); }
+  [[nodiscard]] std::uint32_t left() const noexcept { return static_cast<std::uint32_t>(word_ >> count_shift); }
+  std::uint64_t word_ = 0;  // the lineage, which it holds once, and for how many more it is counted
 };
 
 // Ancestors and callers, shared by all children of one process: the newest ancestor, and the lineage of that one, where
@@ -269,6 +295,27 @@ inline SharedLineage::SharedLineage(std::unique_ptr<Lineage> made) noexcept : at
 }
 inline SharedLineage::SharedLineage(const SharedLineage& other) noexcept : at_(other.at_) {
   if (at_ != nullptr) at_->references.fetch_add(1, std::memory_order_relaxed);
+}
+
+inline void LineageSource::make(std::unique_ptr<Lineage> made) noexcept {
+  reset();
+  made->references.store(1 + in_advance, std::memory_order_relaxed);
+  word_ = reinterpret_cast<std::uint64_t>(made.release()) + in_advance * one;
+}
+inline SharedLineage LineageSource::give() noexcept {
+  if (left() == 0) {
+    at()->references.fetch_add(in_advance, std::memory_order_relaxed);
+    word_ += in_advance * one;
+  }
+  word_ -= one;
+  SharedLineage given;
+  given.at_ = at();
+  return given;
+}
+inline void LineageSource::reset() noexcept {
+  if (word_ == 0) return;
+  SharedLineage::release(at(), 1 + left());
+  word_ = 0;
 }
 
 inline std::uint64_t table_key(const LinkNode& node) noexcept { return node.peer.number; }
@@ -292,8 +339,8 @@ struct Extension : detail::Pooled {
   base::IntrusiveList<CallWatch, &CallWatch::hook> call_watches;
   std::string_view name;  // its text lives as long as the runtime
   std::unique_ptr<WakeTimer> timer;
-  SharedLineage for_children;                 // what a child records, made at the first child
-  SharedLineage for_tasks;                    // the same for a task
+  LineageSource for_children;                 // what a child records, made at the first child
+  LineageSource for_tasks;                    // the same for a task
   std::unique_ptr<Rarities> rarities_if_any;  // made by rarities()
   Extension();
   ~Extension();
@@ -342,7 +389,8 @@ class Body : public detail::Pooled {
   Pid linked_parent;  // the parent whose exit ends a trapping server; none if it was not linked (GS-003)
   Pid group_leader;
   std::unique_ptr<Extension> extension_;
-  Tie* tie = nullptr;  // to the parent, if that bound it to itself: tie.hpp. It holds a part of it
+  Tie* tie = nullptr;                 // to the parent, if that bound it to itself: tie.hpp. It holds a part of it
+  AwaitedEnd* awaited_end = nullptr;  // while it waits for one of its tasks: tie.hpp
 
   SharedLineage lineage;  // of a generically started process
 
@@ -351,11 +399,12 @@ class Body : public detail::Pooled {
   bool trap_exit = false;
   bool dying = false;  // state being destroyed: waits return at once
   bool migratable = false;
-  std::uint8_t size_class = 0;     // 0: the default stack; else log2 of its bytes
-  std::uint8_t rest_place = 0;     // where it stands in a worker's RestList, if it does
-  std::uint16_t swallows = 0;      // how often a leave was swallowed by catch (...)
-  std::uint32_t call_id = 0;       // of the newest call that this process made
-  std::uint32_t awaited_call = 0;  // the call whose reply it waits for; 0 for none
+  bool state_is_trivial = false;      // destroy_state() runs nothing of the user's
+  std::uint8_t size_class = 0;        // 0: the default stack; else log2 of its bytes
+  std::uint8_t rest_place = 0;        // where it stands in a worker's RestList, if it does
+  std::uint16_t swallows = 0;         // how often a leave was swallowed by catch (...)
+  std::uint32_t call_id = 0;          // of the newest call that this process made
+  std::uint32_t awaited_call = 0;     // the call whose reply it waits for; 0 for none
   detail::CallNode* reply = nullptr;  // the awaited reply, once it is here
   ExitReason call_failure;            // why the awaited call failed, if it did
   bool call_failed = false;

@@ -59,11 +59,12 @@ void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& rea
 }
 
 // One after the other: a chain may be as long as a program is old, where each process starts its successor.
-void SharedLineage::release(const Lineage* at) noexcept {
-  while (at != nullptr && at->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+void SharedLineage::release(const Lineage* at, std::uint32_t count) noexcept {
+  while (at != nullptr && at->references.fetch_sub(count, std::memory_order_acq_rel) == count) {
     const Lineage* older = std::exchange(const_cast<Lineage*>(at)->older.at_, nullptr);
     delete at;
     at = older;
+    count = 1;
   }
 }
 

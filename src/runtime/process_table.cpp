@@ -151,6 +151,13 @@ bool ProcessTable::refill(Magazines& magazines) noexcept {
 }
 
 Process* ProcessTable::allocate(std::uint32_t worker) noexcept {
+  std::uint64_t number;
+  Process* process = allocate_closed(worker, number);
+  if (process != nullptr) head::open(*process, number);
+  return process;
+}
+
+Process* ProcessTable::allocate_closed(std::uint32_t worker, std::uint64_t& number) noexcept {
   Process* process = nullptr;
   if (worker < of_workers_.size()) {
     Magazines& mine = of_workers_[worker];
@@ -179,8 +186,7 @@ Process* ProcessTable::allocate(std::uint32_t worker) noexcept {
   badge.parent.store(0, std::memory_order_relaxed);
   badge.group_leader.store(0, std::memory_order_relaxed);
   if (use != 1) sights_[process - lines_].clear();
-  const std::uint64_t number = (use << Pid::slot_bits) | static_cast<std::uint64_t>(process - lines_);
-  head::open(*process, number);
+  number = (use << Pid::slot_bits) | static_cast<std::uint64_t>(process - lines_);
   return process;
 }
 

@@ -56,6 +56,9 @@ class ProcessTable {
   // A free line, its serial already that of the new tenant and its head `running`; null when no slot is left. `worker` is
   // the calling thread's number among this runtime's workers.
   [[nodiscard]] Process* allocate(std::uint32_t worker) noexcept;
+  // The same, but `number` is to be the serial, and the caller opens the line (head::open): until then nobody can know of
+  // the new tenant.
+  [[nodiscard]] Process* allocate_closed(std::uint32_t worker, std::uint64_t& number) noexcept;
   // Gives the slot of a dead process to whoever comes last.
   void free(Process& process, std::uint32_t worker) noexcept;
 

@@ -102,6 +102,19 @@ class BasicTaskDeque {
   void drop_oldest(std::uint64_t number) noexcept {
     (void)take_oldest_if([number](std::uint64_t oldest) { return oldest == number; });
   }
+  // All at the old end that are, none if another was faster.
+  template <class Stale>
+  void drop_oldest_while(Stale stale) noexcept {
+    std::uint64_t word = anchor_.load(std::memory_order_acquire);
+    Anchor anchor(word);
+    const std::uint16_t size = anchor.size;
+    while (anchor.size != 0 && stale(slots_[anchor.first % capacity].load(std::memory_order_relaxed))) {
+      ++anchor.first;
+      --anchor.size;
+    }
+    if (anchor.size == size) return;
+    anchor_.compare_exchange_strong(word, anchor.word(), std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
 
  private:
   struct Anchor {

@@ -9,6 +9,7 @@
 #include "runtime/exit_decision.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/relations.hpp"
+#include "runtime/rest.hpp"
 #include "runtime/signals.hpp"
 
 namespace coppice::runtime {
@@ -151,11 +152,29 @@ bool give_along(Body& body, const Reference& alias, Signal* value) noexcept {
   return true;
 }
 
+namespace {
+
+// Is the value the very message that the parent waits for? A message that has come before it might be that too, and one that
+// a bounded mailbox counts must go through it.
+bool is_awaited(const Process& parent, const WatchingTie& tie) noexcept {
+  const AwaitedEnd* awaited = parent.body->awaited_end;
+  return awaited != nullptr && awaited->id == tie.record.id && awaited->value == nullptr && tie.record_stands &&
+         tie.record.answers && parent.queue == awaited->newest && awaited->result == tie.value->table->type &&
+         (parent.flags.load(std::memory_order_relaxed) & flag::bounded) == 0;
+}
+
+bool end_at_waiting_parent(Core& core, const Pid& pid, WatchingTie* tie) noexcept;
+
+}  // namespace
+
 void send_end(Body& body, const ExitReason& reason) noexcept {
   Tie* tie = std::exchange(body.tie, nullptr);
   if (tie == nullptr) return;
   tie->exit.reason = reason;
-  const bool is_news = tie->linked || tie->monitored || (tie->watching && tie->as_watching()->value != nullptr);
+  WatchingTie* watching = tie->as_watching();
+  const bool has_value = watching != nullptr && watching->value != nullptr;
+  if (has_value && end_at_waiting_parent(*body.core, body.parent, watching)) return;
+  const bool is_news = tie->linked || tie->monitored || has_value;
   if (!is_news || !push(*body.core, body.parent, tie)) let_go(tie, 1);
 }
 
@@ -196,6 +215,29 @@ bool end_link(Process& process, Tie& tie, std::uint8_t& parts) {
   return true;
 }
 
+// The parent waits, and has nothing to take in before this end: whoever wakes it owns it, and acts for it on an end that does
+// nothing but give the value by hand. Else the tie is left for the parent's intake. False: the parent does not wait.
+bool end_at_waiting_parent(Core& core, const Pid& pid, WatchingTie* tie) noexcept {
+  Process* parent = claim_waiting(core, pid);
+  if (parent == nullptr) return false;
+  const bool by_hand = !at_rest(*parent) && parent->body->leaving == Leave::no && !parent->body->trap_exit &&
+                       tie->exit.reason.is_normal() && is_awaited(*parent, *tie);
+  if (!by_hand) {
+    head::push_own(*parent, static_cast<Signal*>(tie));
+  } else {
+    Body& body = *parent->body;
+    ++body.reductions;
+    body.awaited_end->value = std::exchange(tie->value, nullptr);
+    std::uint8_t parts = 2;                                 // the child's side and the record
+    if (tie->linked) (void)end_link(*parent, *tie, parts);  // a normal exit ends nobody
+    body.extension_->monitors.take(tie->record.id);
+    tie->record_stands = false;
+    let_go(tie, parts);
+  }
+  core.schedule(*parent);
+  return true;
+}
+
 // What the exit of the child does to its parent. True: the tie has become the message.
 bool take_exit_of_child(Process& process, Tie* tie, bool down_follows) {
   const ExitDecision decision = decide_exit({tie->exit.reason, true, false}, process.body->trap_exit);
@@ -210,6 +252,12 @@ bool take_exit_of_child(Process& process, Tie* tie, bool down_follows) {
   }
   tie->table = &exit_message_table;
   take_message(process, tie);
+  return true;
+}
+
+bool give_to_waiter(Process& process, WatchingTie& tie) noexcept {
+  if (!is_awaited(process, tie)) return false;
+  process.body->awaited_end->value = std::exchange(tie.value, nullptr);
   return true;
 }
 
@@ -228,14 +276,17 @@ void take_value(Process& process, WatchingTie& tie) {
 void take_end_of_child(Process& process, Tie* tie) {
   Body& body = *process.body;
   WatchingTie* watching = tie->as_watching();
+  bool given = false;
   if (watching != nullptr && watching->value != nullptr) {
-    take_value(process, *watching);
+    given = give_to_waiter(process, *watching);
+    if (!given) take_value(process, *watching);
     if (body.leaving != Leave::no) return let_go(tie, 1);  // its mailbox was full
   }
   std::uint8_t parts = 0;
   const bool exits = tie->linked && end_link(process, *tie, parts);
-  const bool down_follows = tie->monitored && tie->record_stands;
-  if (down_follows) {
+  const bool watch_ends = tie->record_stands && (tie->monitored || given);
+  const bool down_follows = watch_ends && !given;
+  if (watch_ends) {
     body.extension().monitors.take(watching->record.id);
     tie->record_stands = false;
     ++parts;

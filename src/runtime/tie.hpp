@@ -21,9 +21,13 @@
 //   2. A signal of the parent (exit, unlink, link, demonitor) finds the child's side in the tie.
 //   3. A child that links or unlinks its parent anew needs the real nodes: unfold_tie makes them. The parent's parts stay as
 //      they are: they are real, and get what any link and monitor gets.
-//   4. The child dies: the tie is pushed, once. If the parent is dead it is destroyed: a hold less.
+//   4. The child dies: the tie is pushed, once. If the parent is dead it is destroyed: a hold less. If there is a value, and
+//      the parent waits with nothing to take in, the child claims it, as a sender does that wakes it, and so owns it until it
+//      schedules it: then it does step 5 itself, or leaves the tie in the parent's head. What the child has sent before was
+//      taken in then, and what others send meanwhile comes behind the end, so the order is that of a push.
 //   5. The parent takes it in. Its own parts may be gone meanwhile (unlinked, demonitored), and the link may be another
-//      one: then the rules of relations.hpp decide, as for an exit and a Down that came by themselves.
+//      one: then the rules of relations.hpp decide, as for an exit and a Down that came by themselves. To a parent that waits
+//      for just this the value is given by hand, without a Down: AwaitedEnd.
 #pragma once
 
 #include <atomic>
@@ -64,6 +68,17 @@ struct WatchingTie : Tie {
   union {
     Down down;  // once the block is that message
   };
+};
+
+// What an owner says who waits for the value of one task, and has seen that nothing in its mailbox is for it. If the end of
+// that task brings the value before any other message has come, it is put in here: the mailbox would have been only a way,
+// and the Down, which stands behind the value, nothing but what the wait has to drop. The waiting owner's; it stands in
+// Body::awaited_end.
+struct AwaitedEnd {
+  std::uint64_t id;                    // of the task's reference
+  const detail::TypeIdentity* result;  // of the message with the value
+  Signal* newest = nullptr;            // in the mailbox, when the wait began
+  Signal* value = nullptr;             // once it is here
 };
 
 inline WatchingTie* Tie::as_watching() noexcept { return watching ? static_cast<WatchingTie*>(this) : nullptr; }

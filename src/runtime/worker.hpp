@@ -62,6 +62,7 @@ class Worker {
   static constexpr std::uint32_t run_next_streak_max = 16;
   static constexpr std::uint32_t queues = 4;                              // see pick_from_queues
   static constexpr platform::Nanoseconds oldest_task_after = 20'000'000;  // since the oldest was last picked
+  static constexpr std::uint32_t all_stale_every = 8;  // awaited tasks, until stale numbers are dropped
   static constexpr std::uint32_t spare_stacks_max = 64;
   static_assert(spare_stacks_max >= platform::KeptStacks::stacks_max, "see KeptStacks");
   static constexpr std::uint32_t reference_ids_at_once = 256;
@@ -141,7 +142,7 @@ class Worker {
   [[nodiscard]] bool others_wait() const noexcept;
 
   // -- tasks that have not begun: task_deque.hpp, worker_tasks.cpp
-  // Queues a task for its first turn; its creator's side.
+  // Queues a task for its first turn; its creator's side. Opens its line.
   void schedule_task(Process& task);
   // The caller is about to wait for this task: if it has not begun, it is the next to run. Was it so?
   bool run_task_next(const Pid& task);
@@ -166,7 +167,7 @@ class Worker {
   Process* pick();
   Process* pick_from_queues(std::uint32_t first);
   Process* pick_task();
-  void drop_stale_tasks() noexcept;
+  void drop_stale_tasks(std::uint64_t claimed) noexcept;
   Process* idle();
   Process* end_idle(Process& process, bool slept, bool dozed);
   enum class Look : std::uint8_t { nothing_stands, something_stands, take_it };
@@ -226,6 +227,7 @@ class Worker {
   std::uint32_t ticks_ = 0;
   std::uint32_t queue_picks_ = 0;
   platform::Nanoseconds oldest_task_at_ = 0;  // when it was last picked
+  std::uint32_t tasks_claimed_ = 0;           // by run_task_next
   RestList rests_;
   ProcessList pinned_;
   RunRing ring_;

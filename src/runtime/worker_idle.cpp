@@ -138,6 +138,7 @@ void Worker::sleep(Nanoseconds limit, Watch::Sleep how) {
   platform::World& world = core_.world();
   Watch& watch = core_.watch();
   const bool looked_after = watch.announce(id_, how, [this] { return something_stands_elsewhere(); });
+  core_.tell_who_stops();
   if (looked_after && inbox_.empty() && core_.overflow().empty() && !core_.stopping_workers()) {
     // The nodes belong to all runtimes of the program: in a simulation what another has left must change nothing.
     const bool nodes = !world.simulated() && trim_at_ == platform::never && nodes_to_spare();

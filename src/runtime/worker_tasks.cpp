@@ -46,29 +46,35 @@ Process* claim_new_task(Core& core, const Pid& pid) {
   return nullptr;
 }
 
-// The commit fails if a signal has come already: then it is runnable like any other process. Once it has succeeded the
-// task is not ours any more; its number may be added all the same.
+// Nobody knew of it: so it waits without a commit, from when its line is open. From then on it is not ours any more; its
+// number may be added all the same.
 void Worker::schedule_task(Process& task) {
-  const std::uint64_t number = task.serial.load(std::memory_order_relaxed);
+  const Pid pid = task.body->pid;
   if (tasks_.full()) drop_all_stale(core_, tasks_);
-  if (tasks_.full() || !head::wait(task, head::tag_of(number))) {
+  if (tasks_.full()) {
+    head::open(task, pid.number);
+    core_.process_started(pid);
     schedule_last(task);
     return;
   }
-  tasks_.add(number);
+  head::open(task, pid.number, head::waiting);
+  tasks_.add(pid.number);
   core_.watch().call();
+  core_.process_started(pid);
 }
 
-// At both ends. In between there may be others: they go when they come to an end of it.
-void Worker::drop_stale_tasks() noexcept {
-  for (std::uint64_t number = tasks_.newest(); number != 0 && !is_new_task(core_, core_.pid_of(number));
-       number = tasks_.newest()) {
-    (void)tasks_.take_newest();
-  }
-  for (std::uint64_t number = tasks_.oldest(); number != 0 && !is_new_task(core_, core_.pid_of(number));
-       number = tasks_.oldest()) {
-    tasks_.drop_oldest(number);
-  }
+// The number of the task that was claimed goes if it is the newest, and what is stale below it. Now and then all that is
+// stale at either end: at the old one a swap is needed because of thieves. In between there may be others: they go when they
+// come to an end of it.
+void Worker::drop_stale_tasks(std::uint64_t claimed) noexcept {
+  const auto is_stale = [&](std::uint64_t number) {
+    return number == claimed || !is_new_task(core_, core_.pid_of(number));
+  };
+  const bool all = ++tasks_claimed_ % all_stale_every == 0;
+  std::uint64_t number = tasks_.newest();
+  if (number != claimed && !all) return;
+  for (; number != 0 && is_stale(number); number = tasks_.newest()) (void)tasks_.take_newest();
+  if (all) tasks_.drop_oldest_while(is_stale);
 }
 
 // The newest, but now and then the oldest: else it would never run while new ones come without end.
@@ -93,7 +99,7 @@ bool Worker::run_task_next(const Pid& pid) {
   if (!core_.is_local(pid)) return false;
   Process* task = claim_new_task(core_, pid);
   if (task == nullptr) return false;
-  drop_stale_tasks();
+  drop_stale_tasks(pid.number);
   schedule_here(*task);
   return true;
 }

@@ -4,7 +4,8 @@
 //
 // A reply comes through the alias that the monitor's reference is; a Down through the monitor. Whoever takes one of the
 // two ends the monitor, and with it the alias: nothing of the task arrives afterwards (TK-011, TK-013). Only if the
-// monitor had fired already is the mailbox searched for its Down.
+// monitor had fired already is the mailbox searched for its Down. An owner that waits for a task which has not begun may be
+// given the value by hand (tie.hpp): then monitor, alias and Down are gone already.
 #include <coppice/task.hpp>
 
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "runtime/core.hpp"
 #include "runtime/mailbox.hpp"
 #include "runtime/relations.hpp"
+#include "runtime/tie.hpp"
 #include "runtime/wait.hpp"
 #include "runtime/worker.hpp"
 #include "task/task_decision.hpp"
@@ -91,10 +93,31 @@ TaskAnswer answer_of(Process& process, const Reference& reference, const detail:
   return answer;
 }
 
+// While this lives the value of the task may be given to its owner by hand.
+class Awaiting {
+ public:
+  Awaiting(Process& process, const TaskData& task, const TypeIdentity& result) noexcept
+      : end{task.reference.id(), &result}, body_(*process.body) {
+    body_.awaited_end = &end;
+  }
+  ~Awaiting() {
+    body_.awaited_end = nullptr;
+    drop(end.value);
+  }
+  Awaiting(const Awaiting&) = delete;
+  Awaiting& operator=(const Awaiting&) = delete;
+
+  runtime::AwaitedEnd end;
+
+ private:
+  runtime::Body& body_;
+};
+
 // For a task that had not begun until now: nothing of it stands before `previous`, the newest message of that moment, so
-// the search begins behind it, however many messages wait for their turn. Else this is detail::receive_match.
-detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)[2], Signal* previous,
-                             WaitTime timeout) {
+// the search begins behind it, however many messages wait for their turn. Else this is detail::receive_match. No message,
+// and `awaited.value`: that was given by hand, and nothing of the task is left.
+detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)[2], runtime::AwaitedEnd& awaited,
+                             Signal* previous, WaitTime timeout) {
   const platform::Nanoseconds deadline = runtime::deadline_of(process, timeout);
   for (bool in_time = true;;) {
     if ((process.flags.load(std::memory_order_relaxed) & runtime::flag::bounded) != 0) previous = nullptr;
@@ -111,8 +134,13 @@ detail::Match receive_of_new(Process& process, const detail::Pattern (&patterns)
       previous = message;
     }
     if (!in_time) return {};
+    awaited.newest = previous;
     in_time = runtime::wait_once(process, runtime::WaitFor::messages, deadline);
     if (!in_time && !runtime::must_not_wait(process)) runtime::take_in(process);
+    if (awaited.value != nullptr) {
+      ++process.body->reductions;
+      return {};
+    }
   }
 }
 
@@ -121,9 +149,14 @@ TaskAnswer wait_for(Process& process, const TaskData& task, const TypeIdentity& 
                                       {&detail::type_identity<Down>, is_down_of, &task.reference}};
   if (timeout.nanoseconds() != 0) runtime::end_if_it_must_go_on(process);
   Signal* newest = process.queue;
-  const bool is_new = timeout.nanoseconds() > 0 && runtime::this_worker()->run_task_next(task.pid);
-  const detail::Match match =
-      is_new ? receive_of_new(process, patterns, newest, timeout) : detail::receive_match(patterns, 2, timeout);
+  detail::Match match;
+  if (timeout.nanoseconds() > 0 && runtime::this_worker()->run_task_next(task.pid)) {
+    Awaiting awaiting(process, task, result);
+    match = receive_of_new(process, patterns, awaiting.end, newest, timeout);
+    if (awaiting.end.value != nullptr) return {std::exchange(awaiting.end.value, nullptr)};
+  } else {
+    match = detail::receive_match(patterns, 2, timeout);
+  }
   if (match.message == nullptr) return {};
   return answer_of(process, task.reference, match, 1);
 }

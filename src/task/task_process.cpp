@@ -109,18 +109,19 @@ std::vector<Pid> callers_for_tasks(const runtime::Process& caller) {
 namespace {
 
 // Made once for all tasks of one owner, anew if it has been given another name.
-const runtime::SharedLineage& lineage_for_tasks(runtime::Process& owner) {
+runtime::SharedLineage lineage_for_tasks(runtime::Process& owner) {
   runtime::Extension& extension = owner.body->extension();
-  if (extension.for_tasks != nullptr && extension.name.empty()) return extension.for_tasks;  // it never had a name
+  if (extension.for_tasks != nullptr && extension.name.empty())
+    return extension.for_tasks.give();  // it never had a name
   Term shown = shown_as_ancestor(owner);
   if (extension.for_tasks == nullptr || extension.for_tasks->ancestor != shown) {
     auto lineage = std::make_unique<runtime::Lineage>();
     lineage->ancestor = std::move(shown);
     lineage->older = owner.body->lineage;
     lineage->caller = owner.body->pid;
-    extension.for_tasks = runtime::SharedLineage(std::move(lineage));
+    extension.for_tasks.make(std::move(lineage));
   }
-  return extension.for_tasks;
+  return extension.for_tasks.give();
 }
 
 detail::Bond bond_of(const TaskBirth& how) {
@@ -135,7 +136,7 @@ detail::TaskData give_birth_to_task(runtime::Process* parent, const detail::Task
   std::shared_ptr<runtime::Core> held;
   runtime::Core& core = parent != nullptr ? runtime::core_of(*parent) : runtime::acting_core(held, "Task::start");
   const AliasMode alias = how.owned ? AliasMode::demonitor : AliasMode::none;
-  runtime::Birth birth{parent, bond_of(how), 0, alias};
+  runtime::Birth birth{parent, bond_of(how), 0, alias, true};
   if (how.owned || how.watched) birth.monitor_id = core.new_reference_id();
   detail::TaskData data;
   data.function = what.type;

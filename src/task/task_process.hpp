@@ -33,7 +33,9 @@ class TaskBody final : public runtime::Body {
 
  private:
   TaskBody(const detail::TaskFunction& what, void* function) noexcept
-      : shown(what.type), what_(what), function_(function) {}
+      : shown(what.type), what_(what), function_(function) {
+    state_is_trivial = what.destroy == nullptr;
+  }
   void report(const ExitReason& why) const;
   void give_value(const runtime::Process& process, detail::Signal* value);
 

@@ -183,6 +183,91 @@ BEHAVIOUR_TEST(TaskScheduling, an_await_finds_its_value_behind_messages_that_wai
   EXPECT_EQ(process_info(self())->message_queue_len, 0u);
 }
 
+// -- a value that is given to a waiting owner by hand
+
+BEHAVIOUR_TEST(AwaitedTask, what_it_has_said_before_stays_in_front_of_nothing) {
+  const Pid me = self();
+  for (int round = 0; round < 3; ++round) {
+    const auto task = Task::async([me, round] {
+      if (round != 0) send(me, Ping{});
+      if (round == 2) yield();
+      return round;
+    });
+    EXPECT_EQ(task.await(), round);
+    EXPECT_EQ(process_info(self())->message_queue_len, round == 0 ? 0u : 1u);
+    if (round != 0) receive<Ping>();
+    EXPECT_TRUE(process_info(self())->links.empty());
+    EXPECT_TRUE(process_info(self())->monitors.empty());
+    EXPECT_FALSE(alive(task.pid()));
+  }
+}
+
+// With one scheduler the task begins when its owner waits for it. Its function has nothing to destroy, so that the value goes
+// with its end.
+void take_a_forged_answer() {
+  Reference reference;
+  const auto task = Task::async([owner = self(), at = &reference] {
+    send(owner, TaskResult<int>(*at, 7));
+    return 1;
+  });
+  reference = task.reference();
+  EXPECT_EQ(task.await(), 7);
+}
+
+TEST(AwaitedTask, the_first_answer_is_taken_wherever_it_comes_from) {
+  behaviour::on_threads(take_a_forged_answer, {.schedulers = 1});
+}
+TEST(AwaitedTask, the_first_answer_is_taken_in_simulation) {
+  behaviour::in_simulation(take_a_forged_answer, {.schedulers = 1});
+}
+
+BEHAVIOUR_TEST(AwaitedTask, a_trapping_owner_gets_the_exit_and_no_down) {
+  trap_exit(true);
+  const auto task = Task::async([] { return 1; });
+  EXPECT_EQ(task.await(), 1);
+  EXPECT_TRUE(receive<ExitMessage>().reason.is_normal());
+  EXPECT_EQ(process_info(self())->message_queue_len, 0u);
+}
+
+// The kill may come before the value, together with it on either side, or too late.
+BEHAVIOUR_TEST(AwaitedTask, the_value_of_a_killed_owner_is_destroyed) {
+  const auto value = std::make_shared<int>(1);
+  const auto [owner, watch] = spawn_monitor([&value] {
+    const auto task = Task::async([at = &value] { return *at; });  // nothing to destroy: the value goes with the end
+    EXPECT_EQ(task.await(), value);
+  });
+  yield();
+  exit(owner, ExitReason::kill());
+  receive<Down>();
+  while (processes().size() > 1) yield();
+  EXPECT_EQ(value.use_count(), 1);
+}
+
+BEHAVIOUR_TEST(AwaitedTask, an_owner_with_a_bounded_mailbox_gets_its_value) {
+  (void)spawn_monitor(
+      [] {
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(Task::async([i] { return i; }).await(), i);
+        EXPECT_EQ(process_info(self())->message_queue_len, 0u);
+      },
+      {.mailbox_capacity = 2, .overflow = Overflow::reject});
+  EXPECT_TRUE(receive<Down>().reason.is_normal());
+}
+
+BEHAVIOUR_TEST(AwaitedTask, an_await_that_was_left_takes_no_value_of_another) {
+  const auto slow = Task::async([] {
+    receive<Release>();
+    return 1;
+  });
+  EXPECT_THROW((void)slow.await(1ms), Exit);
+  const auto quick = Task::async([slow = slow.pid()] {
+    send(slow, Release{});
+    return 2;
+  });
+  EXPECT_EQ(quick.await(), 2);
+  while (alive(slow.pid())) yield();
+  EXPECT_EQ(process_info(self())->message_queue_len, 0u);
+}
+
 // -- workers help each other
 
 TEST(Relief, what_stands_behind_a_long_turn_runs_on_another_scheduler) {

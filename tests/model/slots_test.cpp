@@ -106,6 +106,30 @@ TEST(Claims, of_two_callers_one_gets_it) {
   });
 }
 
+// As schedule_task: it waits from when its line is open. Two who know its number: who awaits it, and who guesses.
+void new_task(Execution& execution) {
+  Line line;
+  Message message;
+  std::array<int, 2> claimed{};
+  int taken = 0;
+  execution.thread([&] {
+    line.turns.set(1);
+    head::open(line, number, head::waiting);
+  });
+  for (std::size_t i = 0; i < claimed.size(); ++i) {
+    execution.thread([&, i] { claimed[i] = claim_and_run(line) ? 1 : 0; });
+  }
+  execution.thread([&] { taken = model::send(line, number, message) ? 1 : 0; });
+  execution.join();
+  model::check(claimed[0] + claimed[1] <= 1 && taken <= 1, "two have it");
+}
+
+TEST(Claims, a_new_task_is_claimed_by_one_from_when_it_is_open) {
+  model::expect_sound("claims, a new task", {.preemptions_max = 3, .stale_loads_max = 3}, new_task);
+  model::expect_rejected("claims, a new task opened without release",
+                         {.weakened = {Operation::store, memory_order_relaxed, "head::open("}}, new_task);
+}
+
 TEST(Claims, weaker_memory_orders_are_found) {
   const auto program = [](Execution& e) { claims(e, true); };
   const auto weak = [&](const char* what, std::memory_order order, const char* function) {

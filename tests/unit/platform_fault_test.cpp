@@ -69,9 +69,10 @@ class FaultDeathTest : public ::testing::Test {
 
 TEST_F(FaultDeathTest, a_stack_overflow_names_process_size_address_and_frames) {
   if (!symbols_have_lines()) GTEST_SKIP() << "this build has no libbacktrace";
-  EXPECT_DEATH(run_on_a_stack([](void*) { recurse(1'000'000); }),
-               "coppice: stack overflow in process #PID<0.12.0> \\(Counter\\): its stack of 256 KiB is used up; fault at "
-               "0x[0-9a-f]+\n +#0  .*recurse.*platform_fault_test.cpp:(.|\n)*frames \\.\\.\\.\n(.|\n)*start_context");
+  EXPECT_DEATH(
+      run_on_a_stack([](void*) { recurse(1'000'000); }),
+      "coppice: stack overflow in process #PID<0.12.0> \\(Counter\\): its stack of 256 KiB is used up; fault at "
+      "0x[0-9a-f]+\n +#0  .*recurse.*platform_fault_test.cpp:(.|\n)*frames \\.\\.\\.\n(.|\n)*start_context");
 }
 
 TEST_F(FaultDeathTest, a_stack_overflow_is_named_by_the_stack_when_nobody_knows_who_runs) {
@@ -86,9 +87,10 @@ TEST_F(FaultDeathTest, a_stack_overflow_on_a_thread_with_its_own_alternate_stack
 
 TEST_F(FaultDeathTest, an_exception_that_leaves_a_noexcept_frame_names_process_exception_and_frame) {
   if (!symbols_have_lines()) GTEST_SKIP() << "this build has no libbacktrace";
-  EXPECT_DEATH(run_on_a_stack([](void*) { leave_a_noexcept_frame(); }),
-               "coppice: an exception left a noexcept frame in process #PID<0.12.0> \\(Counter\\): std::runtime_error: the "
-               "database is gone\n(.|\n)*leave_a_noexcept_frame(.|\n)*platform_fault_test.cpp:");
+  EXPECT_DEATH(
+      run_on_a_stack([](void*) { leave_a_noexcept_frame(); }),
+      "coppice: an exception left a noexcept frame in process #PID<0.12.0> \\(Counter\\): std::runtime_error: the "
+      "database is gone\n(.|\n)*leave_a_noexcept_frame(.|\n)*platform_fault_test.cpp:");
 }
 
 TEST_F(FaultDeathTest, an_exception_that_is_no_std_exception_is_named_by_its_type) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <thread>
@@ -274,6 +275,37 @@ TEST(ProcessTable, a_pid_of_a_slot_that_is_given_back_beside_finds_nobody) {
   stop.store(true);
   looks.join();
   EXPECT_EQ(wrong.load(), 0);
+}
+
+TEST(ProcessTable, nobody_finds_a_slot_that_is_not_open_yet) {
+  ProcessTable table(100, 1);
+  std::uint64_t number = 0;
+  Process* process = table.allocate_closed(0, number);
+  ASSERT_NE(process, nullptr);
+  std::uint64_t word = 0;
+  EXPECT_FALSE(head::look(*process, number, word));
+  EXPECT_TRUE(table.numbers().empty());
+  head::open(*process, number, head::waiting);
+  EXPECT_TRUE(head::look(*process, number, word));
+  EXPECT_EQ(word, head::tag_of(number) | head::waiting);
+  EXPECT_EQ(table.numbers(), std::vector<std::uint64_t>{number});
+}
+
+TEST(LineageSource, gives_more_than_it_has_counted_in_advance) {
+  constexpr std::uint32_t births = 70'000;
+  auto made = std::make_unique<Lineage>();
+  const Lineage* lineage = made.get();
+  LineageSource source;
+  EXPECT_TRUE(source == nullptr);
+  source.make(std::move(made));
+  std::vector<SharedLineage> given;
+  for (std::uint32_t i = 0; i < births; ++i) given.push_back(source.give());
+  EXPECT_EQ(given.back().operator->(), lineage);
+  source.reset();
+  EXPECT_TRUE(source == nullptr);
+  EXPECT_EQ(lineage->references.load(), births);
+  given.resize(1);
+  EXPECT_EQ(lineage->references.load(), 1u);
 }
 
 TEST(LiveCount, what_begins_on_one_thread_may_end_on_another) {

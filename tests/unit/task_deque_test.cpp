@@ -46,6 +46,19 @@ TEST(TaskDeque, the_oldest_can_be_taken_or_dropped_by_number) {
   EXPECT_EQ(deque.take_oldest(), 0u);
 }
 
+TEST(TaskDeque, all_stale_ones_at_the_old_end_are_dropped_at_once) {
+  TaskDeque deque;
+  const auto is_small = [](std::uint64_t number) { return number < 3; };
+  deque.drop_oldest_while(is_small);
+  EXPECT_TRUE(deque.empty());
+  for (const std::uint64_t number : {1u, 2u, 3u, 1u}) deque.add(number);
+  deque.drop_oldest_while(is_small);
+  EXPECT_EQ(deque.oldest(), 3u);
+  EXPECT_EQ(deque.size(), 2u);
+  deque.drop_oldest_while([](std::uint64_t) { return true; });
+  EXPECT_TRUE(deque.empty());
+}
+
 TEST(TaskDeque, of_few_a_thief_gets_one_and_of_many_the_older_half) {
   TaskDeque deque;
   EXPECT_EQ(deque.steal(taken), 0u);
