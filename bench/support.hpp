@@ -48,6 +48,8 @@ class Scatter {
 
 // The resident set of this program.
 [[nodiscard]] double resident_bytes();
+// A second later, when the workers have given back what they keep for whoever has just worked. By a process.
+[[nodiscard]] double resident_bytes_at_leisure();
 
 // Runs `function` as a process on another worker than the caller's. Several processes are
 // spawned, and the caller holds its worker until one of them finds itself on another thread, which it can do only because

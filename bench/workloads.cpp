@@ -168,13 +168,13 @@ double spawn_and_exit(long count) {
 double bytes_idle_server(long count) {
   const double before = resident_bytes();
   for (long i = 0; i < count; ++i) Counter::start_as({}, 1L).value();
-  return (resident_bytes() - before) / static_cast<double>(count);
+  return (resident_bytes_at_leisure() - before) / static_cast<double>(count);
 }
 
 // The whole resident set, in megabytes.
 double servers_10m(long count) {
   for (long i = 0; i < count; ++i) Counter::start_as({}, 1L).value();
-  return resident_bytes() / 1e6;
+  return resident_bytes_at_leisure() / 1e6;
 }
 
 double bytes_blocked_process(long count) {
@@ -220,6 +220,11 @@ double resident_bytes() {
   check(file != nullptr && std::fscanf(file, "%ld %ld", &pages, &resident) == 2, "reading /proc/self/statm");
   std::fclose(file);
   return static_cast<double>(resident) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+double resident_bytes_at_leisure() {
+  sleep_for(std::chrono::seconds(1));
+  return resident_bytes();
 }
 
 }  // namespace bench

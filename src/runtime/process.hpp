@@ -401,7 +401,7 @@ class Body : public detail::Pooled {
   bool migratable = false;
   bool state_is_trivial = false;      // destroy_state() runs nothing of the user's
   std::uint8_t size_class = 0;        // 0: the default stack; else log2 of its bytes
-  std::uint8_t rest_place = 0;        // where it stands in a worker's RestList, if it does
+  std::uint16_t rest_place = 0;       // where it stands in a worker's RestList, if it does
   std::uint16_t swallows = 0;         // how often a leave was swallowed by catch (...)
   std::uint32_t call_id = 0;          // of the newest call that this process made
   std::uint32_t awaited_call = 0;     // the call whose reply it waits for; 0 for none

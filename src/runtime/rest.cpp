@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/rest.hpp"
 
+#include <new>
 #include <utility>
 
 #include "runtime/core.hpp"
@@ -15,13 +16,13 @@ Rest& rest_of(const Process& process) noexcept {
   return *reinterpret_cast<Rest*>(reinterpret_cast<std::uintptr_t>(process.body) & ~std::uintptr_t{1});
 }
 
-// Steps 1 to 3 of the header.
-void put_to_rest(Core& core, Process& process, std::uint64_t number) {
+// Steps 1 to 3 of the header. `place`: where it stood in the list.
+void put_to_rest(Core& core, Process& process, std::uint64_t number, std::size_t place) {
   if (process.serial.load(std::memory_order_acquire) != number) return;
   const std::uint64_t tag = head::tag_of(number);
   std::uint64_t word;
   if (!head::claim(process, word, tag)) return;
-  if (process.stack == nullptr && !at_rest(process)) {
+  if (process.stack == nullptr && !at_rest(process) && process.body->rest_place == place) {
     if (Rest* rest = process.body->go_to_rest(process)) process.body = marked(rest);
   }
   if (head::wait(process, tag)) return;  // not ours any more
@@ -93,12 +94,29 @@ void wake_from_rest(Process& process) {
   if (at_rest(process)) process.body = new_body_for(process, rest_of(process));
 }
 
+RestList::RestList(std::size_t kept, std::size_t kept_at_leisure)
+    : mask_(kept - 1),
+      kept_at_leisure_(kept_at_leisure),
+      places_(static_cast<Place*>(std::calloc(kept, sizeof(Place)))) {
+  if (places_ == nullptr) throw std::bad_alloc();
+}
+
 void RestList::add(Core& core, Process& process, std::uint64_t number) {
-  Place& place = places_[next_ & mask_];
-  process.body->rest_place = static_cast<std::uint8_t>(next_ & mask_);
+  const std::size_t place = next_ & mask_;
+  const Place before = next_ - oldest_ > mask_ ? leave_oldest() : Place{};
+  process.body->rest_place = static_cast<std::uint16_t>(place);
+  places_[place] = {&process, number};
   ++next_;
-  const Place before = std::exchange(place, {&process, number});
-  if (before.process != nullptr) put_to_rest(core, *before.process, before.number);
+  if (before.process != nullptr) put_to_rest(core, *before.process, before.number, place);
+}
+
+bool RestList::relieve(Core& core, std::size_t count) {
+  for (; count > 0 && holds_more_than_at_leisure(); --count) {
+    const std::size_t place = oldest_ & mask_;
+    const Place oldest = leave_oldest();
+    put_to_rest(core, *oldest.process, oldest.number, place);
+  }
+  return holds_more_than_at_leisure();
 }
 
 }  // namespace coppice::runtime

@@ -8,12 +8,14 @@
 //   at rest    Process::body is a Rest, marked in its lowest bit; the process is waiting, holds no stack, and its queue is
 //              empty
 //
-// Who puts a server to rest. A worker remembers the last servers that became idle on it, in a RestList; when another takes
-// the place of one in there, that one has been idle while so many others ran, or is running again.
+// Who puts a server to rest. A worker remembers the last servers that became idle on it, in a RestList. When another takes
+// the place of one in there, that one has been idle while so many others ran, or is running again; when the worker itself has
+// been idle for a while, all but the last few have been idle for as long.
 //   1. The worker compares its serial, then takes it as a sender would: clears the waiting bit by compare-and-swap. If
 //      that fails it is not idle, and will be noted again when it is.
 //   2. It owns the process now. One that waits in the midst of a handler (it holds a stack), or has something at hand that
-//      a Rest has no place for, stays as it is.
+//      a Rest has no place for, stays as it is; so does one that has been noted elsewhere since (another worker's list, or a
+//      later place of this one), and will be met there.
 //   3. It commits the wait again. If a signal has come meanwhile that fails, and the process is scheduled.
 // So a hot server is never put to rest, however often it is idle.
 //
@@ -21,10 +23,13 @@
 // once, without scheduling it, must call wake_from_rest first, and note it in a RestList when it is idle again.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <utility>
 
+#include "platform/sanitizers.hpp"
 #include "runtime/process.hpp"
 
 namespace coppice::runtime {
@@ -62,11 +67,16 @@ void wake_from_rest(Process& process);
 [[nodiscard]] Body* new_body_for(Process& process, Rest& rest);
 
 // The last so many processes that became idle on one worker; that worker's alone.
+//
+// So many, that the servers of a busy program stay awake: to put one to rest and to wake it costs as much as a few turns. An
+// awake server has some 500 bytes more, so a worker that works keeps up to 8 MB for them; one that has nothing to do soon
+// gives that back.
 class RestList {
  public:
-  static constexpr std::size_t places = 256;
-  // `kept`: how many of the places are used, a power of two.
-  explicit RestList(std::size_t kept) noexcept : mask_(kept - 1) {}
+  static constexpr std::size_t places = COPPICE_ASAN || COPPICE_TSAN ? 256 : 16'384;  // there they are to rest soon
+  static constexpr std::size_t places_at_leisure = 256;
+  // `kept`: how many servers stay awake at most, a power of two; `kept_at_leisure` of them when the worker is idle.
+  RestList(std::size_t kept, std::size_t kept_at_leisure);
 
   // For the owner of an awake process that is about to commit its wait between two turns. Puts the process to rest whose
   // place it takes.
@@ -77,16 +87,27 @@ class RestList {
       add(core, process, number);
   }
 
+  // For a worker without work.
+  [[nodiscard]] bool holds_more_than_at_leisure() const noexcept { return next_ - oldest_ > kept_at_leisure_; }
+  // Puts up to so many to rest, those first that became idle first. Are there more to put to rest?
+  bool relieve(Core& core, std::size_t count);
+
  private:
   struct Place {
-    Process* process = nullptr;
-    std::uint64_t number = 0;
+    Process* process;
+    std::uint64_t number;
+  };
+  struct Free {
+    void operator()(Place* places) const noexcept { std::free(places); }
   };
   void add(Core& core, Process& process, std::uint64_t number);
+  Place leave_oldest() noexcept { return std::exchange(places_[oldest_++ & mask_], {}); }
 
   const std::size_t mask_;
+  const std::size_t kept_at_leisure_;
+  std::size_t oldest_ = 0;  // the places from here to next_ are taken
   std::size_t next_ = 0;
-  std::array<Place, places> places_;
+  std::unique_ptr<Place[], Free> places_;  // zeroed by the system, so that one which is never used costs nothing
 };
 
 }  // namespace coppice::runtime

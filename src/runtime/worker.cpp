@@ -41,7 +41,8 @@ Worker::Worker(Core& core, std::uint32_t id)
     : core_(core),
       id_(id),
       timers_(core.timer_shard(id)),
-      rests_(core.world().simulated() ? awake_when_simulated : RestList::places),
+      rests_(core.world().simulated() ? awake_when_simulated : RestList::places,
+             core.world().simulated() ? 1 : RestList::places_at_leisure),
       sightings_(core.shard_count()),
       spares_max_(static_cast<std::uint32_t>(
           std::clamp<std::size_t>(core.options().stacks_max / (8 * core.shard_count()), 1, spare_stacks_max))) {}

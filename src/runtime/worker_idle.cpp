@@ -44,6 +44,7 @@ constexpr Nanoseconds trim_after = 200'000'000;  // stacks that were given back:
 constexpr std::size_t trimmed_at_once = 64;      // less than 100 us
 constexpr std::size_t sorted_at_once = 16;       // magazines of nodes, the same
 constexpr std::size_t slots_at_once = 512;       // of the table of processes, the same
+constexpr std::size_t servers_at_once = 256;     // to rest, the same
 
 template <class T>
 void note(T& value, Nanoseconds& since, T current, Nanoseconds now) {
@@ -143,7 +144,8 @@ void Worker::sleep(Nanoseconds limit, Watch::Sleep how) {
     // The nodes belong to all runtimes of the program: in a simulation what another has left must change nothing.
     const bool nodes = !world.simulated() && trim_at_ == platform::never && nodes_to_spare();
     const bool slots = trim_at_ == platform::never && core_.table().to_spare(id_);
-    if ((gave_stacks_back_ || nodes || slots) && trim_at_ == platform::never) {
+    const bool servers = rests_.holds_more_than_at_leisure();
+    if ((gave_stacks_back_ || nodes || slots || servers) && trim_at_ == platform::never) {
       trim_at_ = world.now() + trim_after;
       watch_spare_nodes();
       core_.table().watch_spare();
@@ -152,7 +154,8 @@ void Worker::sleep(Nanoseconds limit, Watch::Sleep how) {
       gave_stacks_back_ = core_.stacks().trim(spare_stacks_max, trimmed_at_once);
       const bool more_nodes = !world.simulated() && sort_spare_nodes(sorted_at_once);
       const bool more_slots = core_.table().sort_spare(id_, slots_at_once);
-      if (!gave_stacks_back_ && !more_nodes && !more_slots) trim_at_ = platform::never;
+      const bool more_servers = rests_.relieve(core_, servers_at_once);
+      if (!gave_stacks_back_ && !more_nodes && !more_slots && !more_servers) trim_at_ = platform::never;
     } else {
       world.park(parker_, std::min({limit, trim_at_, timers_.next_deadline()}));
     }

@@ -82,6 +82,25 @@ BEHAVIOUR_TEST_WITH(Rest, a_server_that_is_idle_while_others_run_goes_to_rest, {
   first.stop();
 }
 
+// Simulated, where time costs nothing and one server stays awake.
+TEST(Rest, servers_go_to_rest_when_their_worker_has_nothing_to_do_for_a_while) {
+  behaviour::in_simulation(
+      [] {
+        const auto first = Store::start(1L).value();
+        const auto last = Store::start(2L).value();
+        EXPECT_EQ(first.call(Store::Sum{}), 1);
+        EXPECT_EQ(last.call(Store::Sum{}), 2);
+        EXPECT_FALSE(rests(first));
+        sleep_for(1s);
+        EXPECT_TRUE(rests(first));
+        EXPECT_FALSE(rests(last));
+        EXPECT_EQ(first.call(Store::Sum{}), 1);
+        first.stop();
+        last.stop();
+      },
+      {.schedulers = 1});
+}
+
 BEHAVIOUR_TEST_WITH(Rest, a_server_with_something_to_come_stays_awake, {.schedulers = 1}) {
   const auto paused = Store::start(1L).value();
   const auto suspended = Store::start(2L).value();

@@ -5,7 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,6 +68,112 @@ TEST(ProcessRest, only_a_process_with_nothing_at_hand_may_go_to_rest) {
     for (const auto& [what, change] : reasons_to_stay_awake()) EXPECT_FALSE(may_rest_with(change)) << what;
   });
   EXPECT_TRUE(reason.is_normal()) << format_exit(reason);
+}
+
+// An idle process that counts how often it was asked to rest.
+struct Napper : Process {
+  struct Asked final : Body {
+    void run(Process&) override {}
+    void destroy_state() noexcept override {}
+    [[nodiscard]] std::string initial_call() const override { return "Napper"; }
+    [[nodiscard]] Rest* go_to_rest(Process&) noexcept override {
+      ++asked;
+      return nullptr;
+    }
+    int asked = 0;
+  };
+  explicit Napper(std::uint64_t use) {
+    const std::uint64_t number = use << Pid::slot_bits | 1;
+    serial = number;
+    head = head::tag_of(number) | head::waiting;
+    body = &asked_body;
+  }
+  [[nodiscard]] int asked() const { return asked_body.asked; }
+  Asked asked_body;
+};
+
+template <class F>
+void with_core(F test) {
+  Runtime runtime({.schedulers = 1});
+  const ExitReason reason = runtime.run([&] { test(this_worker()->core()); });
+  EXPECT_TRUE(reason.is_normal()) << format_exit(reason);
+}
+
+TEST(RestList, who_became_idle_first_goes_to_rest_when_it_is_full) {
+  with_core([](Core& core) {
+    RestList list(4, 2);
+    std::vector<std::unique_ptr<Napper>> all;
+    for (std::uint64_t use = 1; use <= 6; ++use) {
+      all.push_back(std::make_unique<Napper>(use));
+      list.note(core, *all.back());
+      list.note(core, *all.front());  // stands there, or is noted anew
+    }
+    // The first was asked when the fifth came, noted again in place of the second, and so on.
+    EXPECT_EQ(all[0]->asked(), 1);
+    EXPECT_EQ(all[1]->asked(), 1);
+    EXPECT_EQ(all[2]->asked(), 1);
+    EXPECT_EQ(all[3]->asked(), 0);
+  });
+}
+
+TEST(RestList, who_was_noted_elsewhere_since_is_met_there) {
+  with_core([](Core& core) {
+    RestList one(2, 1);
+    RestList other(2, 1);
+    Napper first(1);
+    Napper server(2);
+    Napper third(3);
+    Napper fourth(4);
+    Napper fifth(5);
+    one.note(core, server);
+    other.note(core, first);
+    other.note(core, server);  // at another place than in the first list
+    one.note(core, third);
+    one.note(core, fourth);
+    EXPECT_EQ(server.asked(), 0);
+    other.note(core, fifth);
+    EXPECT_EQ(first.asked(), 1);
+    other.note(core, third);
+    EXPECT_EQ(server.asked(), 1);
+  });
+}
+
+TEST(RestList, a_worker_without_work_puts_all_but_a_few_to_rest) {
+  with_core([](Core& core) {
+    RestList list(4, 1);
+    std::vector<std::unique_ptr<Napper>> all;
+    for (std::uint64_t use = 1; use <= 4; ++use) {
+      all.push_back(std::make_unique<Napper>(use));
+      list.note(core, *all.back());
+    }
+    EXPECT_TRUE(list.holds_more_than_at_leisure());
+    EXPECT_TRUE(list.relieve(core, 2));
+    EXPECT_EQ(all[0]->asked() + all[1]->asked(), 2);
+    EXPECT_EQ(all[2]->asked(), 0);
+    EXPECT_FALSE(list.relieve(core, 2));
+    EXPECT_EQ(all[2]->asked(), 1);
+    EXPECT_EQ(all[3]->asked(), 0);
+    EXPECT_FALSE(list.holds_more_than_at_leisure());
+    list.note(core, *all[0]);
+    EXPECT_TRUE(list.holds_more_than_at_leisure());
+  });
+}
+
+TEST(RestList, a_process_that_runs_is_let_be) {
+  with_core([](Core& core) {
+    RestList list(2, 1);
+    Napper runs(1);
+    Napper ended(2);
+    Napper third(3);
+    Napper fourth(4);
+    list.note(core, runs);
+    list.note(core, ended);
+    runs.head = head::tag_of(runs.serial);
+    ended.serial = 0;
+    list.note(core, third);
+    list.note(core, fourth);
+    EXPECT_EQ(runs.asked() + ended.asked(), 0);
+  });
 }
 
 }  // namespace
