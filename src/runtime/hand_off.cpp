@@ -80,14 +80,12 @@ bool Worker::nobody_else_waits() {
   call.stack = from;
   call.lent = to;
   call.outer = std::exchange(under_way_, &call);
-  call.caller->stack = from;  // where whoever looks finds it
   Worker* me = enter(call, *to);
   *me->exceptions_ = from->exceptions;
   if (call.settled) [[unlikely]]
     return true;
   me->under_way_ = call.outer;
   me->stack_ = from;
-  call.caller->stack = nullptr;
   me->go_on_with(*call.caller);
   return true;
 }
@@ -190,6 +188,7 @@ void Worker::settle(CallUnderWay& call) {
   Process& caller = *call.caller;
   call.stack->home = id_;
   call.stack->owner = &caller;
+  caller.stack = call.stack;
   call.settled = true;
   if constexpr (platform::can_call_above) call.lent->worn = true;
   const bool is_answered = call.is_answered();

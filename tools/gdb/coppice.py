@@ -66,8 +66,9 @@ def runtimes():
 
 
 class Process:
-    def __init__(self, core, line, sight, badge, thread):
+    def __init__(self, core, line, sight, badge, thread, call):
         self.line = line
+        self.call = call  # by hand-off, while its server runs; or None
         self.number = int(atomic(line["serial"]))
         self.word = int(atomic(line["head"]))
         self.sight = sight
@@ -84,6 +85,8 @@ class Process:
 
     def stack(self):
         """Its stack header if it waits in mid-function, else None."""
+        if self.call is not None:
+            return self.call["stack"].dereference()
         stack = atomic(self.line["stack"]["stack_"])
         if self.thread is not None or int(stack) == 0 or int(stack["context"]["machine"]) == 0:
             return None
@@ -93,6 +96,8 @@ class Process:
         if self.thread is not None:
             return "runs on worker %d" % self.thread
         callee = int(atomic(self.sight["callee"]))
+        if self.call is not None:
+            callee = int(atomic(self.call["server"].dereference()["serial"]))
         if callee != 0:
             return "calls <0.%d.%d>" % (callee & ((1 << SLOT_BITS) - 1), callee >> SLOT_BITS)
         if self.stack() is not None:
@@ -103,8 +108,13 @@ class Process:
 def processes():
     for core in runtimes():
         running = {}
+        calling = {}
         for worker in items(core["workers_"]):
             worker = unique(worker)
+            call = worker["under_way_"]
+            while int(call) != 0:
+                calling[int(call["caller"])] = call.dereference()
+                call = call["outer"]
             if int(worker["current_"]) != 0:
                 running[int(worker["current_"])] = int(worker["id_"])
         table = core["table_"]
@@ -113,7 +123,8 @@ def processes():
             if int(atomic(line["serial"])) == 0 or int(atomic(line["head"])) & DEAD:
                 continue
             thread = running.get(int(line.address))
-            yield Process(core, line, table["sights_"][slot], table["badges_"][slot], thread)
+            call = calling.get(int(line.address))
+            yield Process(core, line, table["sights_"][slot], table["badges_"][slot], thread, call)
 
 
 def word_at(address):
