@@ -78,6 +78,7 @@
 #include <coppice/call.hpp>
 #include <coppice/gen_server_dispatch.hpp>
 #include <coppice/message.hpp>
+#include <coppice/placed_call.hpp>
 #include <coppice/print.hpp>
 #include <coppice/process.hpp>
 #include <coppice/runtime.hpp>

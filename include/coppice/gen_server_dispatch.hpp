@@ -340,97 +340,6 @@ CallNode* make_call(M&& message) {
   node->reply_table = &reply_table<T, R>;
   return node;
 }
-// -- calls without an envelope -----------------------------------------------------------------------------------------
-
-// A handler that gives its reply to a From, or asks for more than a reply, takes an envelope. So does what is large: without
-// one it stands on two stacks.
-inline constexpr std::size_t placed_size_max = 1024;
-template <class S, class M>
-consteval bool needs_no_envelope() {
-  if constexpr (IsMachine<S> || HandlesFromCall<S, M>) {
-    return false;
-  } else if constexpr (sizeof(M) + sizeof(typename M::Reply) > placed_size_max) {
-    return false;
-  } else {
-    return !std::is_base_of_v<Wish, decltype(std::declval<S&>().handle_call(std::declval<M>()))>;
-  }
-}
-
-// While one of these lives, what would wait ends the server.
-class MustGoOn {
- public:
-  explicit MustGoOn(ServerBody& body) noexcept : body_(body) { set(body, true); }
-  ~MustGoOn() { set(body_, false); }
-  MustGoOn(const MustGoOn&) = delete;
-  MustGoOn& operator=(const MustGoOn&) = delete;
-
- private:
-  COPPICE_API static void set(ServerBody& body, bool on) noexcept;
-  ServerBody& body_;
-};
-
-template <class S, class M>
-struct PlacedRequest : PlacedCall {
-  using R = typename M::Reply;
-  M request;
-  std::optional<R> reply;
-
-  explicit PlacedRequest(M&& message)
-      : PlacedCall{&type_identity<M>, server_table<S>(), &run_handler, &put_into_envelope, promises_not_to_wait<M>()},
-        request(std::move(message)) {
-    check_message<M>();
-    static_assert(safe_message<R>, "a reply may not hold a bare pointer, reference, string_view or span");
-  }
-  static void run_handler(ServerBody& body, PlacedCall& call) {
-    auto& placed = static_cast<PlacedRequest&>(call);
-    if constexpr (promises_not_to_wait<M>()) {
-      placed.reply.emplace(server_of<S>(body).handle_call(std::move(placed.request)));
-      placed.answered = true;
-    } else {
-      run_apart(body, placed);
-    }
-  }
-  // If the handler waits, its caller may be gone when it goes on: nothing of it touches the caller's frame. Then there is
-  // an envelope for the reply.
-  static void run_apart(ServerBody& body, PlacedRequest& placed) {
-    R value = reply_to(body, placed);
-    if (auto* node = static_cast<ReplyNode<R>*>(body.unanswered)) [[unlikely]] {
-      node->reply.emplace(std::move(value));
-      note_reply<R>(body, node);
-      body.unanswered = nullptr;
-      send_reply(node);
-      return;
-    }
-    if constexpr (std::is_trivially_move_constructible_v<R>) {
-      placed.reply.emplace(std::move(value));
-    } else {
-      const MustGoOn meanwhile(body);
-      placed.reply.emplace(std::move(value));
-    }
-    placed.answered = true;
-  }
-  static R reply_to(ServerBody& body, PlacedRequest& placed) {
-    M message = take_request(body, placed);
-    return R(server_of<S>(body).handle_call(std::move(message)));
-  }
-  static M take_request(ServerBody& body, PlacedRequest& placed) {
-    if constexpr (std::is_trivially_move_constructible_v<M>) {
-      return std::move(placed.request);
-    } else {
-      const MustGoOn meanwhile(body);
-      return std::move(placed.request);
-    }
-  }
-  static CallNode* put_into_envelope(PlacedCall& call) {
-    return make_call<S>(std::move(static_cast<PlacedRequest&>(call).request));
-  }
-};
-
-// How a request shows in an exit reason: the tag of its type. Its value has gone to the server.
-template <class M>
-Term request_term() {
-  return Term(type_tag_of<M>());
-}
 
 // -- the table of a class ---------------------------------------------------------------------------------------------
 
@@ -594,20 +503,48 @@ struct NameText {
   }();
 };
 
+// What a class may have, or null.
+template <class S>
+consteval auto init_of() -> void (*)(ServerBody&) {
+  if constexpr (IsMachine<S> || requires(S& s) { s.init(); }) return &call_init<S>;
+  return nullptr;
+}
+template <class S>
+consteval auto catch_all_of() -> void (*)(ServerBody&, Signal*) {
+  if constexpr (HandlesInfo<S, Term> || (HandlesInfo<S, std::any> && !IsMachine<S>)) return &handle_any<S>;
+  return nullptr;
+}
+template <class S>
+consteval auto terminate_of() -> void (*)(void*, const ExitReason&) {
+  if constexpr (requires(S& s, const ExitReason& r) { s.terminate(r); }) return &call_terminate<S>;
+  return nullptr;
+}
+template <class S>
+consteval auto shown_call_of() -> std::string (*)(const void*) {
+  if constexpr (requires(const S& s) { s.initial_call(); }) return &initial_call_of<S>;
+  return nullptr;
+}
+
 template <class S>
 struct TableOf {
   static const ServerTable table;
 };
 template <class S>
-const ServerTable TableOf<S>::table{type_name_of<S>(), NameText<S>::text.data(), sizeof(S), alignof(S),
-                                    stack_size_of<S>(), traps_exits<S>(), is_migratable<S>(),
-                                    IsMachine<S> || requires(S& s){s.init();
-}  // namespace detail
-? &call_init<S> : nullptr, &destroy_state<S>, &find_info<S>,
-    HandlesInfo<S, Term> || (HandlesInfo<S, std::any> && !IsMachine<S>) ? &handle_any<S> : nullptr,
-    requires(S& s, const ExitReason& r) { s.terminate(r); } ? &call_terminate<S> : nullptr, &format_state<S>,
-    requires(const S& s) { s.initial_call(); } ? &initial_call_of<S> : nullptr, IsMachine<S>
-};  // namespace v1
+const ServerTable TableOf<S>::table{.name = type_name_of<S>(),
+                                    .name_text = NameText<S>::text.data(),
+                                    .size = sizeof(S),
+                                    .alignment = alignof(S),
+                                    .stack_size = stack_size_of<S>(),
+                                    .trap_exit = traps_exits<S>(),
+                                    .migratable = is_migratable<S>(),
+                                    .init = init_of<S>(),
+                                    .destroy = &destroy_state<S>,
+                                    .find_info = &find_info<S>,
+                                    .handle_any = catch_all_of<S>(),
+                                    .terminate = terminate_of<S>(),
+                                    .format_state = &format_state<S>,
+                                    .initial_call = shown_call_of<S>(),
+                                    .is_machine = IsMachine<S>};
 
 template <class S>
 consteval const ServerTable* server_table() {
@@ -641,6 +578,6 @@ StartOptions default_options() {
   return options;
 }
 
-}  // namespace coppice
+}  // namespace detail
 }  // namespace v1
 }  // namespace coppice

@@ -133,10 +133,11 @@ class AddedOperations {};
 template <class Address, class S>
 class Addressed : public detail::AddedOperations<Address, S> {
  public:
-  // Sends the request and waits for the reply: for 5 s if nothing else is said, and for ever if the server is a state machine
-  // (SM-057). Blocks the calling process, never a thread; may be used anywhere in any function. Throws Exit with `{cause, {GenServer, :call, [server, request, timeout]}}`, cause being noproc, timeout,
-  // calling_self, {deadlock, pids}, no_reply, or the reason for which the server died before it replied. A request
-  // whose caller has timed out is handled all the same (GS-044). Uncaught, the Exit ends the caller.
+  // Sends the request and waits for the reply: for 5 s if nothing else is said, and for ever if the server is a state
+  // machine (SM-057). Blocks the calling process, never a thread; may be used anywhere in any function. Throws Exit with
+  // `{cause, {GenServer, :call, [server, request, timeout]}}`, cause being noproc, timeout, calling_self,
+  // {deadlock, pids}, no_reply, or the reason for which the server died before it replied. A request whose caller has timed
+  // out is handled all the same (GS-044). Uncaught, the Exit ends the caller.
   template <class M>
   auto call(M&& message, WaitTime timeout = detail::default_call_timeout<S>()) const {
     using Message_ = std::remove_cvref_t<M>;

@@ -55,6 +55,7 @@
 #include <coppice/children.hpp>
 #include <coppice/exit_reason.hpp>
 #include <coppice/gen_server_dispatch.hpp>
+#include <coppice/placed_call.hpp>
 #include <coppice/result.hpp>
 #include <coppice/server_name.hpp>
 #include <coppice/server_ref.hpp>
