@@ -276,6 +276,7 @@ detail::CallOutcome Worker::await_after_handler(Process& server, detail::PlacedC
 [[gnu::always_inline]] inline bool Worker::call_without_envelope(const Pid& callee, detail::PlacedCall& call,
                                                                  WaitTime timeout) {
   Process& caller = *current_;
+  core_.world().interleave();
   if (!may_call(caller, timeout)) return false;
   Process* server = nullptr;
   std::uint64_t word = head::dead;
@@ -325,6 +326,7 @@ detail::CallOutcome Worker::await_after_handler(Process& server, detail::PlacedC
     call.outcome = await_after_handler(*server, call, times);
     return true;
   }
+  core_.world().interleave();
   end_without_envelope(*server, what);
   if (what == InPlace::refused) [[unlikely]] {
     caller.body->in_wait = false;
