@@ -30,7 +30,8 @@ consteval bool needs_no_envelope() {
   } else if constexpr (sizeof(M) + sizeof(typename M::Reply) > placed_size_max) {
     return false;
   } else {
-    return !std::is_base_of_v<Wish, decltype(std::declval<S&>().handle_call(std::declval<M>()))>;
+    using Returned = decltype(std::declval<S&>().handle_call(std::declval<M>()));
+    return !std::is_void_v<Returned> && !std::is_base_of_v<Wish, Returned>;  // void: refused by deliver_call
   }
 }
 

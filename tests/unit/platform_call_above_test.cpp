@@ -101,7 +101,7 @@ TEST(CallAbove, an_unwinder_finds_the_end_of_the_stack) {
   }),
             nullptr);
   EXPECT_GE(two.frames, 1);
-  EXPECT_LE(two.frames, 3);
+  EXPECT_LE(two.frames, 6);  // by far fewer than there are below the caller
 }
 
 // Somebody continues the caller while the function stands on its stack: with all its registers and its rounding mode.
