@@ -117,13 +117,10 @@ class Clerk : public GenServer<Clerk> {
     return before + under_way();
   }
   int handle_call(SwallowForEver message) {
-    if (message.test) {
-      send(*message.test, Ready{coppice::self()});
-    } else {
-      coppice::exit(coppice::self(), ExitReason::kill());
-    }
+    if (message.test) send(*message.test, Ready{coppice::self()});
     for (;;) {
       try {
+        if (!message.test) coppice::exit(coppice::self(), ExitReason::kill());
         receive<Go>();
       } catch (...) {
       }
