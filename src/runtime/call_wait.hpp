@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The caller's side of a call, for those who send the envelope by other means: a start hands it to the child it makes.
+// The caller's side of a call, for those who send the envelope by other means: a start hands it to the child it makes, and
+// a call by hand-off makes it only if the caller has to wait.
 #pragma once
 
 #include "platform/world.hpp"

@@ -24,8 +24,8 @@
 //   With an envelope: P puts it where V's intake would, and V runs a turn as any other (Body::run). An answer to it on this
 //   thread stays with P (Body::reply). If the turn ends without one, P waits as any caller.
 //   Without an envelope (PlacedCall): the request and the reply stand in P's frame, and V runs the one handler
-//   (Body::run_in_place). To this in_place.hpp adds what is to be added. The envelope is made when the call is settled; from
-//   then on V touches nothing of P's frame, which may be gone.
+//   (Body::run_in_place): in_place.hpp. The envelope is made when the call is settled; from then on V touches nothing of
+//   P's frame, which may be gone.
 //
 // While V runs it may hand off a call of its own. Then several are under way on the worker, each inside the one before it.
 // All are settled together, the oldest first, so that an edge is confirmed before the server at its end can get one.

@@ -2,7 +2,7 @@
 //
 // A call without an envelope: an idle server runs the one handler, whose reply is what it returns, for a caller that stands
 // by. The request and the place for the reply are in the caller's frame (PlacedCall). What nobody can tell of a hand-off
-// nobody can tell of this: docs/internals/hand_off.md.
+// nobody can tell of this: docs/internals/hand_off.md. The code stands with that of hand-off, in hand_off.cpp.
 //
 // Actors: the caller P, the server V, their worker.
 //
