@@ -50,7 +50,6 @@ class GenericBody final : public runtime::Body {
   void announce_end(const ExitReason& why) noexcept override {
     if (start_ != nullptr) answer(failure ? *failure : Term(tuple(Atom("error"), why)));
   }
-  [[nodiscard]] bool is_generic() const noexcept override { return true; }
 
   void answer(Term value) noexcept {
     if (start_ == nullptr) return;

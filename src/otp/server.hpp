@@ -165,7 +165,6 @@ class Server final : public runtime::Body {
   [[nodiscard]] const void* behaviour() const noexcept override { return loop_.table; }
   [[nodiscard]] std::string initial_call() const override;
   void announce_end(const ExitReason& reason) noexcept override;
-  [[nodiscard]] bool is_generic() const noexcept override { return true; }
   [[nodiscard]] runtime::InPlace run_in_place(Process& process, detail::PlacedCall& call) noexcept override;
   void keep_call(detail::CallNode* node) noexcept override { loop_.keep_call(node); }
   [[nodiscard]] runtime::Rest* go_to_rest(Process& process) noexcept override;

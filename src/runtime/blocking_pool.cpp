@@ -72,10 +72,6 @@ void BlockingPool::run(Member& member) {
   }
 }
 
-void BlockingPool::forget() {
-  for (auto& member : members_) (void)member->thread.release();
-}
-
 std::vector<Pid> BlockingPool::stop() {
   std::vector<Pid> stuck;
   std::vector<Member*> ended;

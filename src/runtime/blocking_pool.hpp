@@ -32,7 +32,6 @@ class BlockingPool {
   // Ends the idle threads and waits for them. Threads that are still in user code are left behind, and the processes
   // that wait for them are named.
   std::vector<Pid> stop();
-  void forget();  // in the child of a fork: there are no threads any more
 
  private:
   struct Member {

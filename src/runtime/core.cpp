@@ -10,6 +10,7 @@
 #include "platform/fault.hpp"
 #include "platform/kept_memory.hpp"
 #include "runtime/mailbox.hpp"
+#include "runtime/node_pool.hpp"
 #include "runtime/watchdog.hpp"
 
 namespace coppice::runtime {
@@ -135,6 +136,7 @@ void Core::schedule(Process& process, Worker* here) {
 
 // Not inlined: else schedule() would save registers for it on its way to the queues of a worker.
 [[gnu::noinline]] void Core::spill(Process& process) {
+  if (dead_after_fork()) return;  // the queue may be locked for ever, and nobody will come
   overflow_.push(&process);
   watch_.wake_one();
 }
@@ -255,16 +257,22 @@ void Core::kill_all(StopReport& report) {
   }
 }
 
+// In the child of a fork: nothing is locked, since whoever had a lock at the fork is missing. The pool of those that block
+// may have been changing, and is left as it is.
+void Core::forget_threads() noexcept {
+  for (auto& worker : workers_) worker->forget();
+  (void)blocking_.release();
+  watchdog_->forget();
+}
+
 StopReport Core::stop() {
+  if (dead_after_fork()) {
+    forget_threads();
+    return {};
+  }
   const std::lock_guard lock(stop_mutex_);
   if (stopped_) return report_;
   stopped_ = true;
-  if (dead_after_fork()) {
-    for (auto& worker : workers_) worker->forget();
-    blocking_->forget();
-    watchdog_->forget();
-    return report_;
-  }
   const auto timeout = static_cast<platform::Nanoseconds>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(options_.shutdown_timeout).count());
   const platform::Nanoseconds begin = world_.now();
@@ -327,11 +335,22 @@ std::vector<std::weak_ptr<Core>>& registry() {
   return *cores;
 }
 
+// Around a fork. What belongs to one runtime is not held: in the child it is left alone.
+void hold_what_the_child_needs() {
+  registry_mutex.lock();
+  hold_node_pool();
+}
+void let_it_go() {
+  let_node_pool_go();
+  registry_mutex.unlock();
+}
+
 // In the child of a fork only the forking thread is left: no runtime works any more.
 void mark_cores_forked() {
   for (auto& weak : registry()) {
     if (auto core = weak.lock()) core->mark_forked();
   }
+  let_node_pool_go();
   registry_mutex.unlock();
 }
 
@@ -354,7 +373,7 @@ void describe_running(char* buffer, std::size_t size) noexcept {
 
 void register_core(const std::shared_ptr<Core>& core) {
   static const bool once = [] {
-    ::pthread_atfork([] { registry_mutex.lock(); }, [] { registry_mutex.unlock(); }, mark_cores_forked);
+    ::pthread_atfork(hold_what_the_child_needs, let_it_go, mark_cores_forked);
     ::signal(SIGPIPE, SIG_IGN);
     platform::set_describe_running(describe_running);
     platform::install_fault_handlers();

@@ -152,6 +152,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void signal_roots(std::vector<Pid>& signalled);
   void kill_all(StopReport& report);
   void end_threads(bool abandon);
+  void forget_threads() noexcept;
 
   platform::World& world_;
   const RuntimeOptions options_;

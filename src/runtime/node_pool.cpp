@@ -22,6 +22,8 @@
 //      slabs are given back, that may be undone.
 // How much nobody has needed is the least that a depot held since the last look: a program that has a burst every now and then
 // keeps its memory, as one does that always has so much in flight.
+//
+// A fork holds all locks of the pool (core.cpp), so that the child finds it whole.
 #include "runtime/node_pool.hpp"
 
 #include <algorithm>
@@ -93,6 +95,8 @@ class Slabs {
  public:
   std::byte* take();
   void give_back(std::byte* slab) noexcept;
+  void hold() noexcept { mutex_.lock(); }
+  void let_go() noexcept { mutex_.unlock(); }
 
  private:
   static constexpr std::size_t region_max = std::size_t{8} << 20;
@@ -374,6 +378,8 @@ namespace runtime {
 bool nodes_to_spare() noexcept { return false; }
 void watch_spare_nodes() noexcept {}
 bool sort_spare_nodes(std::size_t) noexcept { return false; }
+void hold_node_pool() noexcept {}
+void let_node_pool_go() noexcept {}
 
 #else
 
@@ -466,6 +472,17 @@ bool sort_spare_nodes(std::size_t magazines) noexcept {
     }
   }
   return false;
+}
+
+// In the order in which take_uncut() takes them.
+void hold_node_pool() noexcept {
+  for (Depot& depot : detail::depots()) depot.mutex.lock();
+  detail::slabs().hold();
+}
+
+void let_node_pool_go() noexcept {
+  detail::slabs().let_go();
+  for (Depot& depot : detail::depots()) depot.mutex.unlock();
 }
 
 #endif

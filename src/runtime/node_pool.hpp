@@ -17,4 +17,8 @@ void watch_spare_nodes() noexcept;
 // Sorts up to so many magazines, some microseconds each; true if there may be more.
 [[nodiscard]] bool sort_spare_nodes(std::size_t magazines) noexcept;
 
+// Around a fork: all locks of the pool, so that the child, where whoever held one is missing, can go on to use it.
+void hold_node_pool() noexcept;
+void let_node_pool_go() noexcept;
+
 }  // namespace coppice::runtime

@@ -367,8 +367,6 @@ class Body : public detail::Pooled {
   [[nodiscard]] virtual std::string initial_call() const = 0;
   // Called at the end of a process that never acknowledged its start; see otp. Runs after its death was announced.
   virtual void announce_end(const ExitReason&) noexcept {}
-  // Started by the generic machinery: records ancestors, makes crash reports.
-  [[nodiscard]] virtual bool is_generic() const noexcept { return false; }
   // A call to it without an envelope, while it is idle: in_place.hpp.
   [[nodiscard]] virtual InPlace run_in_place(Process&, detail::PlacedCall&) noexcept { return InPlace::refused; }
   // While that runs: the call is settled (hand_off.hpp). The envelope to answer; null: it is answered.

@@ -98,7 +98,7 @@ class RestList {
     std::uint64_t number;
   };
   struct Free {
-    void operator()(Place* places) const noexcept { std::free(places); }
+    void operator()(Place* memory) const noexcept { std::free(memory); }
   };
   void add(Core& core, Process& process, std::uint64_t number);
   Place leave_oldest() noexcept { return std::exchange(places_[oldest_++ & mask_], {}); }

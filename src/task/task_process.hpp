@@ -25,7 +25,6 @@ class TaskBody final : public runtime::Body {
   void run(runtime::Process& process) override;
   void destroy_state() noexcept override;
   [[nodiscard]] std::string initial_call() const override;
-  [[nodiscard]] bool is_generic() const noexcept override { return true; }
 
   Reference reply_to;           // the owner's alias; none if nobody wants the value
   Pid starter;                  // who asked for it

@@ -245,7 +245,8 @@ void expect_success_of(pid_t child) {
 TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
   Runtime runtime({.schedulers = 2});
   const Runtime::Scope scope(runtime);
-  // Two that keep the locks of the workers in use.
+  // Processes that keep the locks of the workers in use, and a thread for those of the queue and the pools between them and
+  // foreign threads: whatever one of them holds at the fork is held for ever in the child.
   const Pid busy = spawn([] {
     for (;;) {
       spawn([] {});
@@ -253,12 +254,17 @@ TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
     }
   });
   const Pid waiting = spawn([] { receive<Go>(); });
-  for (int round = 0; round < 20; ++round) {
+  std::atomic<bool> done{false};
+  std::thread sender([&] {
+    const Runtime::Scope there(runtime);
+    while (!done) send(spawn([] { receive<Number>(); }), Number{1});
+  });
+  for (int round = 0; round < 100; ++round) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
       ::alarm(20);  // should it hang
-      for (int i = 0; i < 10; ++i) {
+      for (int i = 0; i < 100; ++i) {
         send(busy, Number{i});
         send(waiting, Number{i});
       }
@@ -270,10 +276,40 @@ TEST(Death, in_the_child_of_a_fork_the_runtime_is_dead) {
     }
     expect_success_of(child);
   }
+  done = true;
+  sender.join();
   // The parent's goes on.
   EXPECT_TRUE(runtime.run([] { sleep_for(1ms); }).is_normal());
   send(waiting, Go{});
   EXPECT_TRUE(runtime.stop().clean);
+}
+
+// A stop that another thread is in the middle of is not waited for, there is nobody who would finish it.
+TEST(Death, a_fork_in_the_middle_of_a_stop_leaves_a_child_that_stops_at_once) {
+  Runtime runtime({.schedulers = 1});
+  const Runtime::Scope scope(runtime);
+  const Flag ready = make_flag();
+  const Flag told = make_flag();
+  const Flag released = make_flag();
+  spawn([=] {
+    trap_exit(true);
+    *ready = true;
+    receive<ExitMessage>();
+    *told = true;
+    while (!released->load()) yield();
+  });
+  spin_until([&] { return ready->load(); });
+  std::thread stopper([&] { EXPECT_TRUE(runtime.stop().clean); });
+  spin_until([&] { return told->load(); });
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(20);  // should it hang
+    ::_exit(runtime.stop().clean && runtime.stop().killed.empty() ? success : 1);
+  }
+  expect_success_of(child);
+  *released = true;
+  stopper.join();
 }
 
 // Its own threads are gone in the child, those of jobs that block too; and a runtime that was destroyed before is none.
