@@ -141,6 +141,8 @@ void Core::schedule(Process& process, Worker* here) {
   watch_.wake_one();
 }
 
+void Core::unpark(std::uint32_t worker) { wake_thread(world_, workers_[worker]->parker()); }
+
 void Core::timer_moved_forward(std::uint32_t shard) { watch_.wake(shard); }
 
 // -- reports

@@ -101,7 +101,7 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] Watch& watch() noexcept { return watch_; }
   // -- what the watch asks of its host
   [[nodiscard]] std::size_t worker_count() const noexcept { return workers_.size(); }
-  void unpark(std::uint32_t worker) { world_.unpark(workers_[worker]->parker()); }
+  void unpark(std::uint32_t worker);
   [[nodiscard]] bool stopping_workers() const noexcept { return stop_workers_.load(std::memory_order_acquire); }
 
   // -- calls

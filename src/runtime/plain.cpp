@@ -154,7 +154,7 @@ bool run_in_proxy(const char* caller, const std::function<void()>& function) {
     }
     ~Proxy() override {
       shared->done.store(true, std::memory_order_release);
-      shared->world.unpark(shared->parker);
+      wake_thread(shared->world, shared->parker);
     }
   };
   auto proxy = std::make_unique<Proxy>();

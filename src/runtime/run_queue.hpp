@@ -5,7 +5,8 @@
 //   RunRing        one for each worker, for processes without a stack. The owner pushes at the tail; the owner and
 //                  thieves take from the head, a thief half of what is there.
 //                  (Tasks that have not begun have a deque of their own: task_deque.hpp.)
-//   ProcessList    one for each worker, for processes that hold a stack and must resume here (pinned). The owner's alone.
+//   ProcessList    first in, first out; of it are made the queue of the processes that hold a stack and must resume here
+//                  (pinned_queue.hpp), and the overflow.
 //   Inbox          one for each worker: where other threads put processes that must resume here.
 //   OverflowQueue  one for all: what a full ring spills, and what foreign threads make runnable.
 //
@@ -104,6 +105,7 @@ class BasicProcessList {
     return process;
   }
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  [[nodiscard]] Process* first() const noexcept { return first_; }
 
  private:
   Process* first_ = nullptr;
@@ -121,7 +123,8 @@ class BasicInbox {
     } while (!newest_.compare_exchange_weak(newest, process, std::memory_order_seq_cst, std::memory_order_relaxed));
   }
   // Owner only: everything, oldest first.
-  void take_all(BasicProcessList<Process>& into) noexcept {
+  template <class Queue>
+  void take_all(Queue& into) noexcept {
     Process* newest = newest_.exchange(nullptr, std::memory_order_acquire);
     Process* oldest = nullptr;
     while (newest != nullptr) {

@@ -28,6 +28,7 @@
 #include "platform/stack_pool.hpp"
 #include "platform/world.hpp"
 #include "runtime/in_place.hpp"
+#include "runtime/pinned_queue.hpp"
 #include "runtime/process.hpp"
 #include "runtime/rest.hpp"
 #include "runtime/run_queue.hpp"
@@ -140,6 +141,7 @@ class Worker {
   [[nodiscard]] platform::Parker& parker() noexcept { return parker_; }
 
   [[nodiscard]] bool others_wait() const noexcept;
+  void note_wake_up() noexcept { woke_a_thread_ = true; }  // see wake_thread
 
   // -- tasks that have not begun: task_deque.hpp, worker_tasks.cpp
   // Queues a task for its first turn; its creator's side. Opens its line.
@@ -229,7 +231,7 @@ class Worker {
   platform::Nanoseconds oldest_task_at_ = 0;  // when it was last picked
   std::uint32_t tasks_claimed_ = 0;           // by run_task_next
   RestList rests_;
-  ProcessList pinned_;
+  PinnedQueue pinned_;
   RunRing ring_;
   TaskDeque tasks_;
   // What this worker saw when it looked after the others, by their number.
@@ -251,6 +253,8 @@ class Worker {
   platform::Stack* spare_ = nullptr;
   std::uint32_t spare_count_ = 0;
   const std::uint32_t spares_max_;                   // fewer than spare_stacks_max where the pool is small
+  bool woke_a_thread_ = false;                       // since it last ran out of work
+  bool slept_long_ = false;                          // when it slept last
   bool gave_stacks_back_ = false;                    // since the pool was last trimmed
   platform::Nanoseconds trim_at_ = platform::never;  // when it is trimmed, if this worker is idle then
   platform::Stack thread_stack_;                     // the thread's own context
@@ -273,5 +277,8 @@ class Worker {
 // wait: a process may go on on another thread.
 [[nodiscard]] Worker* this_worker() noexcept;
 [[nodiscard]] void*& this_worker_slot() noexcept;
+
+// Unparks; by any thread. If it is that of a worker, that will know: see worker_idle.cpp.
+void wake_thread(platform::World& world, platform::Parker& parker);
 
 }  // namespace coppice::runtime

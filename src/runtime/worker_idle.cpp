@@ -9,6 +9,11 @@
 //   - Its oldest task that has not begun has been that for `drain_within`.
 // Who is about to be done with all it has is left alone: two processes that talk to each other, a batch of small ones.
 //
+// Who runs out of work spins for `spin_least`, since an answer may be on its way. But if it has just slept for long and has
+// woken another thread, then the system has probably put that one on this processor, expecting the waker to go to sleep, and
+// does not move it while we spin: each of the two waits in vain for the whole time. So it sleeps at once. As soon as
+// the two exchange more, their sleeps are short, and they spin.
+//
 // A theft costs some hundred nanoseconds for each process that is taken away from its data. So a thief judges what it took:
 // if it was busy with it for less than `worth_least` for each, it waits twice as long before the next theft, up to
 // `reluctance_max` times; if for more than `worth_much`, it is as eager as ever. The root of a tree of tasks pays even if
@@ -29,6 +34,8 @@ using platform::Nanoseconds;
 
 constexpr int spins_before_look = 400;
 constexpr Nanoseconds spin_least = 30'000;  // by who just ran out of work: what it woke may answer, or ask again
+constexpr Nanoseconds spin_after_waking = 2'000;
+constexpr Nanoseconds long_sleep = 1'000'000;
 constexpr Nanoseconds turn_max = 20'000;
 constexpr Nanoseconds drain_within = 200'000;
 constexpr Nanoseconds second_look = 25'000;  // whether something that stands stays: longer than turn_max
@@ -134,6 +141,11 @@ bool Worker::something_stands_elsewhere() const noexcept {
   });
 }
 
+void wake_thread(platform::World& world, platform::Parker& parker) {
+  world.unpark(parker);
+  if (Worker* here = this_worker()) here->note_wake_up();
+}
+
 // Steps 3 and 4 of a worker without work.
 void Worker::sleep(Nanoseconds limit, Watch::Sleep how) {
   platform::World& world = core_.world();
@@ -157,7 +169,9 @@ void Worker::sleep(Nanoseconds limit, Watch::Sleep how) {
       const bool more_servers = rests_.relieve(core_, servers_at_once);
       if (!gave_stacks_back_ && !more_nodes && !more_slots && !more_servers) trim_at_ = platform::never;
     } else {
+      const Nanoseconds since = world.now();
       world.park(parker_, std::min({limit, trim_at_, timers_.next_deadline()}));
+      slept_long_ = world.now() - since >= long_sleep;
     }
   }
   watch.awake(id_);
@@ -186,7 +200,8 @@ Process* Worker::idle() {
   Nanoseconds pause = pause_min;
   Nanoseconds looks_since = 0;
   const Nanoseconds begin = world.now();
-  const Nanoseconds spin_until = begin + spin_least;
+  const bool woke = std::exchange(woke_a_thread_, false);
+  const Nanoseconds spin_until = begin + (woke && slept_long_ ? spin_after_waking : spin_least);
   judge_theft(begin);
   for (;;) {
     for (int spin = world.simulated() ? 1 : spins_before_look; spin > 0; --spin) {
