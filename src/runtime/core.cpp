@@ -419,22 +419,12 @@ std::shared_ptr<Core> current_core() noexcept {
   return nullptr;
 }
 
-Process* current_process() noexcept {
-  Worker* worker = this_worker();
-  return worker == nullptr ? nullptr : worker->current();
+void die_without_a_process(const char* function) {
+  const std::string text = std::string(function) + " was called by a thread that is no process of coppice";
+  platform::die(text.c_str());
 }
 
-Process& require_process(const char* function) {
-  Process* process = current_process();
-  if (process == nullptr) {
-    const std::string text = std::string(function) + " was called by a thread that is no process of coppice";
-    platform::die(text.c_str());
-  }
-  return *process;
-}
-
-Core& acting_core(std::shared_ptr<Core>& held, const char* function) {
-  if (Worker* worker = this_worker()) return worker->core();
+Core& core_of_thread(std::shared_ptr<Core>& held, const char* function) {
   held = require_core(function);
   return *held;
 }

@@ -202,7 +202,12 @@ class ThreadActsIn {
 // The same; ends the program with a sentence that names `function` if there is no runtime.
 [[nodiscard]] std::shared_ptr<Core> require_core(const char* function);
 // The same without counting for a caller on a worker; `held` keeps a foreign thread's. For paths that are taken often.
-[[nodiscard]] Core& acting_core(std::shared_ptr<Core>& held, const char* function);
+[[nodiscard]] Core& core_of_thread(std::shared_ptr<Core>& held, const char* function);
+[[nodiscard]] inline Core& acting_core(std::shared_ptr<Core>& held, const char* function) {
+  if (Worker* worker = this_worker()) [[likely]]
+    return worker->core();
+  return core_of_thread(held, function);
+}
 // Where a thread keeps the std::shared_ptr<Core> of its innermost scope.
 [[nodiscard]] void*& scope_slot_untyped();
 void register_core(const std::shared_ptr<Core>& core);
@@ -212,9 +217,26 @@ void register_core(const std::shared_ptr<Core>& core);
 // Sends an exit signal on behalf of `from` (none for a foreign thread or the runtime itself).
 void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& reason);
 
+inline void Worker::schedule_here(Process& process) {
+  if (core_.world().choose(platform::Choice::run_next_or_queue, 2, 0) != 0) {
+    schedule_last(process);
+    return;
+  }
+  if (Process* displaced = std::exchange(run_next_, &process)) schedule_last(*displaced);
+}
+
 // The calling process's line; null on a foreign thread, and on a worker between processes.
-[[nodiscard]] Process* current_process() noexcept;
+[[nodiscard]] inline Process* current_process() noexcept {
+  const Worker* worker = this_worker();
+  return worker == nullptr ? nullptr : worker->current();
+}
 // The calling process; a foreign thread ends the program with a sentence that names `function`.
-[[nodiscard]] Process& require_process(const char* function);
+[[noreturn]] void die_without_a_process(const char* function);
+[[nodiscard]] inline Process& require_process(const char* function) {
+  Process* process = current_process();
+  if (process == nullptr) [[unlikely]]
+    die_without_a_process(function);
+  return *process;
+}
 
 }  // namespace coppice::runtime

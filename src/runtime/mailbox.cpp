@@ -12,8 +12,6 @@
 namespace coppice::runtime {
 namespace {
 
-constexpr bool is_bounded(std::uint32_t flags) { return (flags & flag::bounded) != 0; }
-
 // The worker on which the calling thread runs, if it is one of this runtime's.
 Worker* worker_in(Core& core) noexcept {
   Worker* here = this_worker();
@@ -229,18 +227,6 @@ void give_room(Process& process, const Signal* message) {
   if (!takes_room(message)) return;
   --process.body->room_taken;
   process.body->core->table().sight(process).pending.fetch_sub(1, std::memory_order_relaxed);
-}
-
-void unlink(Process& process, Signal* previous, Signal* message) {
-  if (message == previous) {
-    process.queue = nullptr;
-  } else {
-    previous->next = message->next;
-    if (process.queue == message) process.queue = previous;
-  }
-  message->next = nullptr;
-  process.queue_length.store(process.queue_length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  if (is_bounded(process.flags.load(std::memory_order_relaxed))) give_room(process, message);
 }
 
 std::uint32_t high_water_mark_of(const Body& body) noexcept {

@@ -45,6 +45,7 @@ bool push_message(Core& core, Worker* here, const Pid& to, Signal* message);
 enum class Pushed { delivered, dead, full };
 [[nodiscard]] Pushed try_push_message(Core& core, const Pid& to, Signal* message);
 
+[[nodiscard]] constexpr bool is_bounded(std::uint32_t flags) noexcept { return (flags & flag::bounded) != 0; }
 // Does a bounded mailbox count it? Down, EXIT, response and system messages are signals, whatever the mailbox calls them: they are
 // never refused, never dropped and take no room. Must say the same of a message whenever it is asked.
 [[nodiscard]] bool takes_room(const Signal* message);
@@ -84,10 +85,20 @@ void take_at_once(Process& process, Signal* message);
 
 // -- the local queue: owner only
 void append(Process& process, Signal* message);
-// Unlinks `message`, whose predecessor is `previous` (the newest message for the oldest).
-void unlink(Process& process, Signal* previous, Signal* message);
 // Of a bounded mailbox: a message has left the queue.
 void give_room(Process& process, const Signal* message);
+// Unlinks `message`, whose predecessor is `previous` (the newest message for the oldest).
+inline void unlink(Process& process, Signal* previous, Signal* message) {
+  if (message == previous) {
+    process.queue = nullptr;
+  } else {
+    previous->next = message->next;
+    if (process.queue == message) process.queue = previous;
+  }
+  message->next = nullptr;
+  process.queue_length.store(process.queue_length.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  if (is_bounded(process.flags.load(std::memory_order_relaxed))) give_room(process, message);
+}
 [[nodiscard]] inline Signal* take_first(Process& process) {
   Signal* newest = process.queue;
   if (newest == nullptr) return nullptr;

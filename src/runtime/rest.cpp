@@ -90,9 +90,7 @@ void prefetch_rest(Core& core, const Process& process) noexcept {
   __builtin_prefetch(&core.table().badge(process));
 }
 
-void wake_from_rest(Process& process) {
-  if (at_rest(process)) process.body = new_body_for(process, rest_of(process));
-}
+void end_rest(Process& process) { process.body = new_body_for(process, rest_of(process)); }
 
 RestList::RestList(std::size_t kept, std::size_t kept_at_leisure)
     : mask_(kept - 1),

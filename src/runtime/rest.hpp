@@ -61,7 +61,10 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept;
 // It will be woken soon: what for is fetched while its waker does something else.
 void prefetch_rest(Core& core, const Process& process) noexcept;
 // The owner only. Does nothing to a process that is awake.
-void wake_from_rest(Process& process);
+void end_rest(Process& process);
+inline void wake_from_rest(Process& process) {
+  if (at_rest(process)) end_rest(process);
+}
 
 // Makes a Body from a Rest and takes that over. Defined by the layer above, whose servers are all that rest.
 [[nodiscard]] Body* new_body_for(Process& process, Rest& rest);

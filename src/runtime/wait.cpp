@@ -67,11 +67,6 @@ void end_for_waiting(Process& process) {
   leave_if_due(process);
 }
 
-void take_in(Process& process) {
-  intake(process);
-  leave_if_due(process);
-}
-
 bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline) {
   if (deadline != passed) end_if_it_must_go_on(process);
   if (must_not_wait(process)) return false;
@@ -91,9 +86,8 @@ bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline) {
   return true;
 }
 
-platform::Nanoseconds deadline_of(Process& process, WaitTime timeout) {
+platform::Nanoseconds finite_deadline_of(Process& process, WaitTime timeout) {
   if (timeout.is_negative()) detail::throw_badarg("a timeout must not be negative");
-  if (timeout.is_infinite()) return platform::never;
   if (timeout.nanoseconds() == 0) return passed;
   const platform::Nanoseconds now = core_of(process).world().now();
   return now +

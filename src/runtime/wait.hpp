@@ -15,6 +15,7 @@
 #pragma once
 
 #include "platform/world.hpp"
+#include "runtime/mailbox.hpp"
 #include "runtime/process.hpp"
 
 namespace coppice::runtime {
@@ -33,12 +34,15 @@ enum class WaitFor : std::uint8_t {
 // may not wait any more. Throws LeaveStack if the process is leaving.
 bool wait_once(Process& process, WaitFor what, platform::Nanoseconds deadline);
 
-// Takes in what has arrived, then throws LeaveStack if the process is leaving and its stack is not being unwound.
-void take_in(Process& process);
 [[gnu::cold]] void leave_now(Process& process);
 inline void leave_if_due(Process& process) {
   if (process.body->leaving != Leave::no) [[unlikely]]
     leave_now(process);
+}
+// Takes in what has arrived, then throws LeaveStack if the process is leaving and its stack is not being unwound.
+inline void take_in(Process& process) {
+  intake(process);
+  leave_if_due(process);
 }
 
 // Is the process on its way out, so that a wait must return at once?
@@ -70,6 +74,9 @@ inline void prepare_wake_timer(Process& process) {
 // now + timeout, or `never`; `passed`, which is earlier than any time, for a timeout of 0. `{badarg, text}` for a negative
 // one.
 inline constexpr platform::Nanoseconds passed = 0;
-[[nodiscard]] platform::Nanoseconds deadline_of(Process& process, WaitTime timeout);
+[[nodiscard]] platform::Nanoseconds finite_deadline_of(Process& process, WaitTime timeout);
+[[nodiscard]] inline platform::Nanoseconds deadline_of(Process& process, WaitTime timeout) {
+  return timeout.is_infinite() ? platform::never : finite_deadline_of(process, timeout);
+}
 
 }  // namespace coppice::runtime

@@ -294,14 +294,6 @@ void Worker::schedule_last(Process& process) {
   }
 }
 
-void Worker::schedule_here(Process& process) {
-  if (core_.world().choose(platform::Choice::run_next_or_queue, 2, 0) != 0) {
-    schedule_last(process);
-    return;
-  }
-  if (Process* displaced = std::exchange(run_next_, &process)) schedule_last(*displaced);
-}
-
 void Worker::schedule_from_outside(Process& process) {
   inbox_.push(&process);
   core_.watch().wake(id_);

@@ -132,8 +132,8 @@ class Worker {
   [[nodiscard]] bool will_run_next(const Process& process) const noexcept { return run_next_ == &process; }
 
   // -- making processes runnable: this worker's thread only
-  void schedule_here(Process& process);  // the run-next slot by policy
-  void schedule_last(Process& process);  // behind what is runnable
+  inline void schedule_here(Process& process);  // the run-next slot by policy; defined in core.hpp
+  void schedule_last(Process& process);         // behind what is runnable
   // -- any thread
   void schedule_from_outside(Process& process);
   [[nodiscard]] Inbox& inbox() noexcept { return inbox_; }
