@@ -91,19 +91,6 @@ void Core::start_workers() {
 
 // -- identity
 
-std::uint64_t Core::new_reference_id() noexcept {
-  Worker* here = this_worker();
-  return here != nullptr && &here->core() == this ? here->new_reference_id() : new_reference_ids(1);
-}
-
-Reference Core::alias_reference(std::uint64_t id, const Pid& owner) const noexcept {
-  Reference reference = Reference::from_id(id, creation_);
-  reference.words[2] = static_cast<std::uint32_t>(owner.number);
-  reference.words[3] = static_cast<std::uint32_t>(owner.number >> 32);
-  reference.word_count = 4;
-  return reference;
-}
-
 Pid Core::owner_of_alias(const Reference& alias) const noexcept {
   if (alias.word_count != 4 || alias.creation != creation_) return {};
   return pid_of((std::uint64_t{alias.words[3]} << 32) | alias.words[2]);
@@ -167,24 +154,7 @@ std::string Core::describe(const Pid& pid) {
 
 // -- life
 
-std::uint32_t Core::worker_number() const noexcept {
-  const Worker* here = this_worker();
-  return here != nullptr && &here->core() == this ? here->id() : ProcessTable::no_worker;
-}
-
-// Counted first, then asked (both seq_cst), while stop() says first that it stops, then looks at the count: so either we
-// see that it stops, or it waits for us. A process that spawns is counted itself.
-bool Core::admit_process(std::uint32_t worker) noexcept {
-  if (dead_after_fork()) return false;
-  live_.begins(counting_place(worker));
-  if (accepts_processes()) return true;
-  process_ended(worker);
-  return false;
-}
-
-void Core::process_started(const Pid& pid) {
-  if (killing_.load(std::memory_order_seq_cst)) exit_from(*this, {}, pid, ExitReason::kill());
-}
+void Core::kill_at_once(const Pid& pid) { exit_from(*this, {}, pid, ExitReason::kill()); }
 
 void Core::start(Process& process) {
   Worker* here = this_worker();
@@ -213,15 +183,6 @@ void Core::start_task(Process& process) {
 void Core::start_next(Process& process) {
   if (world_.choose(platform::Choice::placement, 2, 0) != 0) return start(process);
   this_worker()->schedule_here(process);
-}
-
-// The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by
-// stop()'s own look at the count. But the count of a worker may stand in its store buffer still while it looks at the flag,
-// so that neither sees the other. If this was the last process the worker has nothing more to run; before it sleeps it
-// changes the idle mask, a read-modify-write after which the count is there for all, and looks at the flag again.
-void Core::process_ended(std::uint32_t worker) noexcept {
-  live_.ends(counting_place(worker));
-  tell_who_stops();
 }
 
 // -- stopping

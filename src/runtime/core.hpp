@@ -81,13 +81,13 @@ class Core : public std::enable_shared_from_this<Core> {
     return pid.creation == creation_ && pid.node == 0 && pid.number != 0 && table_.in_range(pid);
   }
   [[nodiscard]] Pid pid_of(std::uint64_t number) const noexcept { return {number, 0, creation_}; }
-  [[nodiscard]] std::uint64_t new_reference_id() noexcept;
+  [[nodiscard]] inline std::uint64_t new_reference_id() noexcept;
   // Several that follow each other; the first of them.
   [[nodiscard]] std::uint64_t new_reference_ids(std::uint32_t count) noexcept {
     return reference_ids_.fetch_add(count, std::memory_order_relaxed);
   }
   // A reference through which a message finds its process: the pid's number stands in its further words.
-  [[nodiscard]] Reference alias_reference(std::uint64_t id, const Pid& owner) const noexcept;
+  [[nodiscard]] inline Reference alias_reference(std::uint64_t id, const Pid& owner) const noexcept;
   [[nodiscard]] Pid owner_of_alias(const Reference& alias) const noexcept;
 
   // -- scheduling: any thread that has just become the owner of `process` by clearing its waiting bit
@@ -116,19 +116,20 @@ class Core : public std::enable_shared_from_this<Core> {
 
   // -- life
   // By a thread with that worker_number(): counts a process that is to start; false: none is accepted any more.
-  [[nodiscard]] bool admit_process(std::uint32_t worker) noexcept;
-  void process_started(const Pid& pid);  // kills it at once if all are being killed
-  void start(Process& process);          // queues it for its first turn
-  void start_task(Process& process);     // the same for a task, whose line is not open yet
-  void start_next(Process& process);     // the same for a starter that waits for it: no other worker is woken
-  void process_ended(std::uint32_t worker) noexcept;  // the last thing a dying process does
+  [[nodiscard]] inline bool admit_process(std::uint32_t worker) noexcept;
+  inline void process_started(const Pid& pid);  // kills it at once if all are being killed
+  void kill_at_once(const Pid& pid);
+  void start(Process& process);       // queues it for its first turn
+  void start_task(Process& process);  // the same for a task, whose line is not open yet
+  void start_next(Process& process);  // the same for a starter that waits for it: no other worker is woken
+  inline void process_ended(std::uint32_t worker) noexcept;  // the last thing a dying process does
   // By a worker that is about to sleep and has said so (watch.hpp): see process_ended.
   void tell_who_stops() noexcept {
     if (stopping_.load(std::memory_order_seq_cst)) world_.unpark(stop_parker_);
   }
   [[nodiscard]] std::size_t process_count() const noexcept { return live_.alive(); }
   // The calling thread's number among our workers; ProcessTable::no_worker for others.
-  [[nodiscard]] std::uint32_t worker_number() const noexcept;
+  [[nodiscard]] inline std::uint32_t worker_number() const noexcept;
   [[nodiscard]] bool stopping() const noexcept { return stopping_.load(std::memory_order_acquire); }
   StopReport stop();
   // A foreign thread may start processes until the runtime begins to stop, a process until the workers end: else a thread
@@ -216,6 +217,52 @@ void register_core(const std::shared_ptr<Core>& core);
 
 // Sends an exit signal on behalf of `from` (none for a foreign thread or the runtime itself).
 void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& reason);
+
+inline std::uint64_t Core::new_reference_id() noexcept {
+  Worker* here = this_worker();
+  return here != nullptr && &here->core() == this ? here->new_reference_id() : new_reference_ids(1);
+}
+
+inline Reference Core::alias_reference(std::uint64_t id, const Pid& owner) const noexcept {
+  Reference reference = Reference::from_id(id, creation_);
+  reference.words[2] = static_cast<std::uint32_t>(owner.number);
+  reference.words[3] = static_cast<std::uint32_t>(owner.number >> 32);
+  reference.word_count = 4;
+  return reference;
+}
+
+inline std::uint32_t Core::worker_number() const noexcept {
+  const Worker* here = this_worker();
+  return here != nullptr && &here->core() == this ? here->id() : ProcessTable::no_worker;
+}
+
+// The parker is looked at by stop() only after it has set stopping_; a last process that ends before that is seen by
+// stop()'s own look at the count. But the count of a worker may stand in its store buffer still while it looks at the flag,
+// so that neither sees the other. If this was the last process the worker has nothing more to run; before it sleeps it
+// changes the idle mask, a read-modify-write after which the count is there for all, and looks at the flag again.
+inline void Core::process_ended(std::uint32_t worker) noexcept {
+  live_.ends(counting_place(worker));
+  tell_who_stops();
+}
+
+// Counted first, then asked (both seq_cst), while stop() says first that it stops, then looks at the count: so either we
+// see that it stops, or it waits for us. A process that spawns is counted itself.
+inline bool Core::admit_process(std::uint32_t worker) noexcept {
+  if (dead_after_fork()) return false;
+  live_.begins(counting_place(worker));
+  if (accepts_processes()) return true;
+  process_ended(worker);
+  return false;
+}
+
+inline void Core::process_started(const Pid& pid) {
+  if (killing_.load(std::memory_order_seq_cst)) [[unlikely]]
+    kill_at_once(pid);
+}
+
+inline bool Worker::stack_is_withheld(const Process& process) {
+  return core_.world().withholds(platform::Scarce::stack, process.serial.load(std::memory_order_relaxed));
+}
 
 inline void Worker::schedule_here(Process& process) {
   if (core_.world().choose(platform::Choice::run_next_or_queue, 2, 0) != 0) {

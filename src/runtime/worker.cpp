@@ -246,17 +246,7 @@ void Worker::commit_wait(Process& process, std::uint64_t bits) {
 
 // -- stacks
 
-bool Worker::stack_is_withheld(const Process& process) {
-  return core_.world().withholds(platform::Scarce::stack, process.serial.load(std::memory_order_relaxed));
-}
-
-platform::Stack* Worker::take_stack(std::size_t size_class) {
-  if (size_class == 0 && spare_ != nullptr) {
-    platform::Stack* stack = spare_;
-    spare_ = stack->next;
-    --spare_count_;
-    return stack;
-  }
+platform::Stack* Worker::acquire_stack(std::size_t size_class) {
   platform::Stack* stack = core_.stacks().acquire(size_class == 0 ? 0 : std::size_t{1} << size_class);
   if (stack == nullptr) return nullptr;
   stack->turn_size = static_cast<std::uint32_t>(size_class);

@@ -179,8 +179,15 @@ class Worker {
   void judge_theft(platform::Nanoseconds now) noexcept;
   void sleep(platform::Nanoseconds limit, Watch::Sleep how);
   [[nodiscard]] bool something_stands_elsewhere() const noexcept;
-  bool stack_is_withheld(const Process& process);  // a fault of the simulation
-  platform::Stack* take_stack(std::size_t size_class);
+  inline bool stack_is_withheld(const Process& process);  // a fault of the simulation; defined in core.hpp
+  platform::Stack* take_stack(std::size_t size_class) {
+    if (size_class != 0 || spare_ == nullptr) return acquire_stack(size_class);
+    platform::Stack* stack = spare_;
+    spare_ = stack->next;
+    --spare_count_;
+    return stack;
+  }
+  platform::Stack* acquire_stack(std::size_t size_class);
   void give_back(platform::Stack* stack);
   void run_turn(Process& process);
   void say_who_runs(const Process& process) noexcept {
