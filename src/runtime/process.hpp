@@ -380,6 +380,9 @@ class Body : public detail::Pooled {
     return extension_ == nullptr ? nullptr : extension_->rarities_if_any.get();
   }
 
+  static constexpr std::uint16_t not_idle_yet = 0xffff;  // values of rest_place that are no places
+  static constexpr std::uint16_t idle_once = 0xfffe;
+
   Core* core = nullptr;
   Process* line = nullptr;
   Pid pid;
@@ -397,14 +400,14 @@ class Body : public detail::Pooled {
   bool trap_exit = false;
   bool dying = false;  // state being destroyed: waits return at once
   bool migratable = false;
-  bool state_is_trivial = false;      // destroy_state() runs nothing of the user's
-  std::uint8_t size_class = 0;        // 0: the default stack; else log2 of its bytes
-  std::uint16_t rest_place = 0;       // where it stands in a worker's RestList, if it does
-  std::uint16_t swallows = 0;         // how often a leave was swallowed by catch (...)
-  std::uint32_t call_id = 0;          // of the newest call that this process made
-  std::uint32_t awaited_call = 0;     // the call whose reply it waits for; 0 for none
-  detail::CallNode* reply = nullptr;  // the awaited reply, once it is here
-  ExitReason call_failure;            // why the awaited call failed, if it did
+  bool state_is_trivial = false;            // destroy_state() runs nothing of the user's
+  std::uint8_t size_class = 0;              // 0: the default stack; else log2 of its bytes
+  std::uint16_t rest_place = not_idle_yet;  // where it stands in a worker's RestList, if it does: rest.hpp
+  std::uint16_t swallows = 0;               // how often a leave was swallowed by catch (...)
+  std::uint32_t call_id = 0;                // of the newest call that this process made
+  std::uint32_t awaited_call = 0;           // the call whose reply it waits for; 0 for none
+  detail::CallNode* reply = nullptr;        // the awaited reply, once it is here
+  ExitReason call_failure;                  // why the awaited call failed, if it did
   bool call_failed = false;
   bool in_wait = false;     // inside wait_once: its stack is its own
   bool in_turn = false;     // user code is below us on the stack

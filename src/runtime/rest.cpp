@@ -60,6 +60,7 @@ void move_out_of_rest(Process& process, Body& body, Rest& rest) noexcept {
   Core& core = this_worker()->core();
   const Badge& badge = core.table().badge(process);
   body.core = &core;
+  body.rest_place = 0;  // any but not_idle_yet
   body.line = &process;
   body.pid = core.pid_of(process.serial.load(std::memory_order_relaxed));
   const std::uint64_t parent = badge.parent.load(std::memory_order_relaxed);
@@ -92,17 +93,25 @@ void prefetch_rest(Core& core, const Process& process) noexcept {
 
 void end_rest(Process& process) { process.body = new_body_for(process, rest_of(process)); }
 
-RestList::RestList(std::size_t kept, std::size_t kept_at_leisure)
+RestList::RestList(std::size_t kept, std::size_t kept_at_leisure, std::size_t kept_new)
     : mask_(kept - 1),
       kept_at_leisure_(kept_at_leisure),
+      kept_new_(kept_new),
       places_(static_cast<Place*>(std::calloc(kept, sizeof(Place)))) {
   if (places_ == nullptr) throw std::bad_alloc();
 }
 
 void RestList::add(Core& core, Process& process, std::uint64_t number) {
+  std::uint16_t& at = process.body->rest_place;
+  if (at == Body::not_idle_yet) {
+    at = Body::idle_once;
+    const Place before = std::exchange(new_[next_new_++ % kept_new_], {&process, number});
+    if (before.process != nullptr) put_to_rest(core, *before.process, before.number, Body::idle_once);
+    return;
+  }
   const std::size_t place = next_ & mask_;
   const Place before = next_ - oldest_ > mask_ ? leave_oldest() : Place{};
-  process.body->rest_place = static_cast<std::uint16_t>(place);
+  at = static_cast<std::uint16_t>(place);
   places_[place] = {&process, number};
   ++next_;
   if (before.process != nullptr) put_to_rest(core, *before.process, before.number, place);

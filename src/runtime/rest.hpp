@@ -23,6 +23,7 @@
 // once, without scheduling it, must call wake_from_rest first, and note it in a RestList when it is idle again.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -74,12 +75,18 @@ inline void wake_from_rest(Process& process) {
 // So many, that the servers of a busy program stay awake: to put one to rest and to wake it costs as much as a few turns. An
 // awake server has some 500 bytes more, so a worker that works keeps up to 8 MB for them; one that has nothing to do soon
 // gives that back.
+//
+// A server that was idle only once, after its start, is remembered in a short list of its own: most of those that are
+// started in great numbers are not used at once, and are put to rest while they are in the caches still. So who starts a
+// hundred thousand makes the same few Bodies again and again. It is noted with the others when it is idle once more.
 class RestList {
  public:
   static constexpr std::size_t places = COPPICE_ASAN || COPPICE_TSAN ? 256 : 16'384;  // there they are to rest soon
   static constexpr std::size_t places_at_leisure = 256;
+  static constexpr std::size_t new_places = 16;  // of those that were idle once
   // `kept`: how many servers stay awake at most, a power of two; `kept_at_leisure` of them when the worker is idle.
-  RestList(std::size_t kept, std::size_t kept_at_leisure);
+  // Of those that were idle only once, `kept_new` do, new_places at most.
+  RestList(std::size_t kept, std::size_t kept_at_leisure, std::size_t kept_new = new_places);
 
   // For the owner of an awake process that is about to commit its wait between two turns. Puts the process to rest whose
   // place it takes.
@@ -106,10 +113,14 @@ class RestList {
   void add(Core& core, Process& process, std::uint64_t number);
   Place leave_oldest() noexcept { return std::exchange(places_[oldest_++ & mask_], {}); }
 
+  static_assert(places <= Body::idle_once);
   const std::size_t mask_;
   const std::size_t kept_at_leisure_;
+  const std::size_t kept_new_;
   std::size_t oldest_ = 0;  // the places from here to next_ are taken
   std::size_t next_ = 0;
+  std::array<Place, new_places> new_{};
+  std::size_t next_new_ = 0;
   std::unique_ptr<Place[], Free> places_;  // zeroed by the system, so that one which is never used costs nothing
 };
 

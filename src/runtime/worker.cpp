@@ -42,7 +42,8 @@ Worker::Worker(Core& core, std::uint32_t id)
       id_(id),
       timers_(core.timer_shard(id)),
       rests_(core.world().simulated() ? awake_when_simulated : RestList::places,
-             core.world().simulated() ? 1 : RestList::places_at_leisure),
+             core.world().simulated() ? 1 : RestList::places_at_leisure,
+             core.world().simulated() ? 1 : RestList::new_places),
       sightings_(core.shard_count()),
       spares_max_(static_cast<std::uint32_t>(
           std::clamp<std::size_t>(core.options().stacks_max / (8 * core.shard_count()), 1, spare_stacks_max))) {}

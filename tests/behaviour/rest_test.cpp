@@ -49,12 +49,14 @@ bool rests(const Pid& pid) {
   return runtime::at_rest(core.table().line(pid));
 }
 
-// So many servers become idle that those before them go to rest. A simulated worker remembers a few only.
+// So many servers become idle, more than once, that those before them go to rest. A simulated worker remembers a few only.
 std::vector<ServerRef<Store>> crowd() {
   const bool simulated = runtime::this_worker()->core().world().simulated();
   std::vector<ServerRef<Store>> servers;
-  for (std::size_t i = 0; i <= (simulated ? 8 : runtime::RestList::places); ++i)
+  for (std::size_t i = 0; i <= (simulated ? 8 : runtime::RestList::places); ++i) {
     servers.push_back(Store::start(0L).value());
+    servers.back().call(Store::Sum{});
+  }
   return servers;
 }
 void end(const std::vector<ServerRef<Store>>& servers) {

@@ -87,6 +87,7 @@ struct Napper : Process {
     serial = number;
     head = head::tag_of(number) | head::waiting;
     body = &asked_body;
+    asked_body.rest_place = 0;  // it has been idle before
   }
   [[nodiscard]] int asked() const { return asked_body.asked; }
   Asked asked_body;
@@ -156,6 +157,28 @@ TEST(RestList, a_worker_without_work_puts_all_but_a_few_to_rest) {
     EXPECT_FALSE(list.holds_more_than_at_leisure());
     list.note(core, *all[0]);
     EXPECT_TRUE(list.holds_more_than_at_leisure());
+  });
+}
+
+// The place of a new one is taken by the new ones after it, and by nobody else.
+TEST(RestList, who_was_idle_only_once_goes_to_rest_when_some_more_were_started) {
+  with_core([](Core& core) {
+    RestList list(2, 1);
+    std::vector<std::unique_ptr<Napper>> all;
+    for (std::uint64_t use = 1; use <= RestList::new_places + 2; ++use) {
+      all.push_back(std::make_unique<Napper>(use));
+      all.back()->asked_body.rest_place = Body::not_idle_yet;
+      list.note(core, *all.back());
+      if (use == 2) list.note(core, *all.back());  // used: stands among the others now
+    }
+    EXPECT_EQ(all[0]->asked(), 1);
+    EXPECT_EQ(all[1]->asked(), 0);
+    EXPECT_EQ(all[2]->asked(), 0);
+    Napper third(100);
+    Napper fourth(101);
+    list.note(core, third);
+    list.note(core, fourth);
+    EXPECT_EQ(all[1]->asked(), 1);
   });
 }
 

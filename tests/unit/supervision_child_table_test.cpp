@@ -58,4 +58,23 @@ TEST(ChildTableTest, finds_what_a_map_finds_after_any_insertions_and_erasures) {
   }
 }
 
+// With many children the table is most of what a supervisor keeps of each.
+TEST(ChildTableTest, a_large_one_is_never_half_empty) {
+  constexpr std::size_t large = 512;
+  SharedSpec spec;
+  ChildTable table;
+  coppice::base::Xoshiro256 random(7);
+  std::map<std::uint64_t, SharedSpec*> expected;
+  while (expected.size() < 20'000) {
+    const std::uint64_t number = random.next() | 1;
+    if (!expected.emplace(number, &spec).second) continue;
+    table.insert(number, &spec);
+    EXPECT_LT(table.size(), table.places());
+    if (table.size() > large) {
+      EXPECT_GE(table.size() * 100, table.places() * 64) << table.size();
+    }
+  }
+  expect_same(table, expected);
+}
+
 }  // namespace
