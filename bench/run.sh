@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Measures coppice beside BEAM and CAF and prints a table; README.md beside this script says how to read it.
+# Measures coppice beside BEAM and other C++ and prints a table; README.md beside this script says how to read it.
 set -eu
 
 usage() {
@@ -23,6 +23,7 @@ What follows measures nothing and reads a table that --json wrote.
 Environment:
   COPPICE_BENCH  our program        (default: build/release/coppice_bench)
   CAF_BENCH      CAF's program      (default: build/release/caf_bench, else compiled into build/bench)
+  OTHERS_BENCH   that of oneTBB and of maps under mutexes (default: compiled into build/bench)
   ELIXIR         the elixir command (default: elixir)
 TEXT
 }
@@ -91,28 +92,43 @@ if command -v "$elixir" > /dev/null 2>&1; then
 fi
 [ -n "$beam_version" ] || note "elixir is missing or does not start: BEAM's column stays empty"
 
-# Compiles CAF's side if it is not there or older than its source. Prints the program's path, or fails.
-build_caf() {
-  if [ -n "${CAF_BENCH:-}" ]; then
-    [ -x "$CAF_BENCH" ] && printf '%s\n' "$CAF_BENCH"
+# build_peer NAME NAMED HEADER STANDARD LIBRARY...: compiles that peer's side if it is not there or older than its source,
+# with the libraries. Prints the path of the program, or fails. NAMED: the program that the environment names, if any.
+build_peer() {
+  if [ -n "$2" ]; then
+    [ -x "$2" ] && printf '%s\n' "$2"
     return
   fi
-  for program in "$root/build/release/caf_bench" "$root/build/bench/caf_bench"; do
-    if [ -x "$program" ] && [ -z "$(find "$here/caf" -name '*.?pp' -newer "$program")" ]; then
+  for program in "$root/build/release/$1_bench" "$root/build/bench/$1_bench"; do
+    if [ -x "$program" ] && [ -z "$(find "$here/$1" -name '*.?pp' -newer "$program")" ]; then
       printf '%s\n' "$program"
       return
     fi
   done
-  printf '#include <caf/all.hpp>\n' | ${CXX:-c++} -std=c++17 -fsyntax-only -x c++ - 2> /dev/null || return 1
-  note "compiling CAF's side"
+  printf '#include <%s>\n' "$3" | ${CXX:-c++} "-std=$4" -fsyntax-only -x c++ - 2> /dev/null || return 1
+  note "compiling $1/bench.cpp"
   mkdir -p "$root/build/bench"
-  ${CXX:-c++} -std=c++17 -O2 -DNDEBUG "$here/caf/bench.cpp" -o "$program" -lcaf_core -pthread >&2 || return 1
+  source=$here/$1/bench.cpp
+  standard=$4
+  shift 4
+  ${CXX:-c++} "-std=$standard" -O2 -DNDEBUG "$source" -o "$program" "$@" -pthread >&2 || return 1
   printf '%s\n' "$program"
 }
-caf=$(build_caf) || caf=
+caf=$(build_peer caf "${CAF_BENCH:-}" caf/all.hpp c++17 -lcaf_core) || caf=
 caf_version=
 [ -z "$caf" ] || caf_version=$("$caf" --version) || caf=
-[ -n "$caf" ] || note "CAF (libcaf-dev, 0.17) is missing or does not compile: its column stays empty"
+[ -n "$caf" ] || note "CAF (libcaf-dev, 0.17) is missing or does not compile: its figures are missing"
+
+flat_map=boost/unordered/unordered_flat_map.hpp
+others=$(build_peer others "${OTHERS_BENCH:-}" tbb/task_group.h c++20 -ltbb) ||
+  others=$(build_peer others "${OTHERS_BENCH:-}" $flat_map c++20 -DWITHOUT_TBB) || others=
+others_version=
+[ -z "$others" ] || others_version=$("$others" --version) || others=
+case $others_version in
+  '') note "Boost 1.81 is missing or others/bench.cpp does not compile: the figures of fib and of the maps are missing" ;;
+  oneTBB*) ;;
+  *) note "oneTBB (libtbb-dev) is missing: fib has nothing of C++ beside it" ;;
+esac
 
 # -- measuring --------------------------------------------------------------------------------------------------------
 
@@ -184,7 +200,7 @@ median() {
 # Measures $workload on $threads threads, $row_rounds times, all programs in turn, into $work/PEER.FIGURE.
 measure_row() {
   for figure in $figures; do
-    for peer in ours beam caf; do : > "$work/$peer.$figure"; done
+    for peer in ours beam cpp; do : > "$work/$peer.$figure"; done
   done
   beam_flags="+S $threads:$threads"
   lines_of_run=1
@@ -194,6 +210,13 @@ measure_row() {
   [ "$unit" != bytes ] || beam=fresh
   [ -n "$beam_version" ] && [ "$scale_beam" != 0 ] || beam=none
   [ $beam != kept ] || start_beam
+  # For what CAF has nothing of, there are others.
+  case $workload in
+    fib | ets_*) cpp=$others ;;
+    *) cpp=$caf ;;
+  esac
+  [ "$scale_cpp" != 0 ] || cpp=
+  case $workload/$others_version in fib/oneTBB*) ;; fib/*) cpp= ;; esac
   round=0
   while [ "$round" -lt "$row_rounds" ]; do
     round=$((round + 1))
@@ -202,8 +225,7 @@ measure_row() {
       kept) measure_beam ;;
       fresh) measure beam "$elixir" --erl "$beam_flags" "$here/beam/bench.exs" "$workload" "$scale_beam" 1 ;;
     esac
-    [ -z "$caf" ] || [ "$scale_caf" = 0 ] ||
-      measure caf "$caf" "$workload" --threads "$threads" --scale "$scale_caf"
+    [ -z "$cpp" ] || measure cpp "$cpp" "$workload" --threads "$threads" --scale "$scale_cpp"
   done
   [ $beam != kept ] || stop_beam
 }
@@ -227,12 +249,12 @@ rounds=5
 rows > "$work/rows"
 selected="$selected "
 while read -r workload unit thread_counts goal when row_rounds figures \
-  ours_quick ours_full beam_quick beam_full caf_quick caf_full; do
+  ours_quick ours_full beam_quick beam_full cpp_quick cpp_full; do
   takes_part "$workload" "$when" || continue
   figures=$(printf '%s' "$figures" | tr , ' ')
-  scale_ours=$ours_full scale_beam=$beam_full scale_caf=$caf_full
+  scale_ours=$ours_full scale_beam=$beam_full scale_cpp=$cpp_full
   if [ $mode = quick ]; then
-    scale_ours=$ours_quick scale_beam=$beam_quick scale_caf=$caf_quick
+    scale_ours=$ours_quick scale_beam=$beam_quick scale_cpp=$cpp_quick
     case $thread_counts in *2*) thread_counts=2 ;; esac
   fi
   [ "$row_rounds" -le $rounds ] || row_rounds=$rounds
@@ -245,7 +267,7 @@ while read -r workload unit thread_counts goal when row_rounds figures \
       name=$workload
       [ "$figure" = - ] || name=$workload.$figure
       printf '%s %s %s %s %s %s %s %s\n' "$name" "$threads" "$(median "$work/ours.$figure")" \
-        "$(median "$work/beam.$figure")" "$(median "$work/caf.$figure")" "$row_goal" "$unit" "$row_rounds" \
+        "$(median "$work/beam.$figure")" "$(median "$work/cpp.$figure")" "$row_goal" "$unit" "$row_rounds" \
         >> "$work/table"
     done
   done
@@ -255,13 +277,13 @@ done < "$work/rows"
 # -- the table and the JSON -------------------------------------------------------------------------------------------
 
 printf 'BEAM: %s\n' "${beam_version:-not measured}"
-printf 'CAF:  %s\n' "${caf_version:-not measured}"
+printf 'C++:  CAF %s; in fib and ets_*: %s\n' "${caf_version:-not measured}" "${others_version:-not measured}"
 printf 'Medians of %s rounds, of fewer where a round takes long; all measured in turn; logging off on all sides.\n\n' \
   "$rounds"
 "$here/table.sh" print "$work/table"
 if [ -n "$json" ]; then
   processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2> /dev/null | head -n 1)
-  context="${processor:-$(uname -m)}, $(nproc) cores; BEAM: ${beam_version:-not measured}; CAF: ${caf_version:-not measured}; \
+  context="${processor:-$(uname -m)}, $(nproc) cores; BEAM: ${beam_version:-not measured}; CAF: ${caf_version:-not measured}; ${others_version:-no others}; \
 medians of at most $rounds rounds" "$here/table.sh" json "$work/table" > "$json"
 fi
 

@@ -96,7 +96,7 @@ missing_packages() { # WHAT...
       test) set -- libgtest-dev libgmock-dev pkg-config gdb elixir valgrind ;;
       clang) clang=$(clang_version) && set -- "clang-$clang" "libclang-rt-$clang-dev" ;;
       lint) clang=$(clang_version) && set -- "clang-format-$clang" "clang-tidy-$clang" shellcheck ;;
-      peers) set -- elixir libcaf-dev ;;
+      peers) set -- elixir libcaf-dev libtbb-dev ;;
       counts) set -- valgrind ;;
       coverage) set -- "llvm-$(clang_version)" ;;
     esac
