@@ -266,6 +266,8 @@ class LineageSource {
 
   inline void make(std::unique_ptr<Lineage> made) noexcept;
   [[nodiscard]] inline SharedLineage give() noexcept;
+  // One that a child has no more use for: if it is ours, it is counted as left again and `given` is empty.
+  inline void take_back(SharedLineage& given) noexcept;
   inline void reset() noexcept;
   [[nodiscard]] const Lineage* operator->() const noexcept { return at(); }
   friend bool operator==(const LineageSource& source, std::nullptr_t) noexcept { return source.word_ == 0; }
@@ -311,6 +313,11 @@ inline SharedLineage LineageSource::give() noexcept {
   SharedLineage given;
   given.at_ = at();
   return given;
+}
+inline void LineageSource::take_back(SharedLineage& given) noexcept {
+  if (given.at_ == nullptr || given.at_ != at() || left() == in_advance) return;
+  given.at_ = nullptr;
+  word_ += one;
 }
 inline void LineageSource::reset() noexcept {
   if (word_ == 0) return;

@@ -58,9 +58,11 @@ void exit_from(Core& core, const Pid& from, const Pid& to, const ExitReason& rea
   push_or_destroy(core, to, node);
 }
 
-// One after the other: a chain may be as long as a program is old, where each process starts its successor.
+// One after the other: a chain may be as long as a program is old, where each process starts its successor. Who holds all
+// that is held is alone, and need not count.
 void SharedLineage::release(const Lineage* at, std::uint32_t count) noexcept {
-  while (at != nullptr && at->references.fetch_sub(count, std::memory_order_acq_rel) == count) {
+  while (at != nullptr && (at->references.load(std::memory_order_acquire) == count ||
+                           at->references.fetch_sub(count, std::memory_order_acq_rel) == count)) {
     const Lineage* older = std::exchange(const_cast<Lineage*>(at)->older.at_, nullptr);
     delete at;
     at = older;

@@ -163,7 +163,7 @@ bool is_awaited(const Process& parent, const WatchingTie& tie) noexcept {
          (parent.flags.load(std::memory_order_relaxed) & flag::bounded) == 0;
 }
 
-bool end_at_waiting_parent(Core& core, const Pid& pid, WatchingTie* tie) noexcept;
+bool end_at_waiting_parent(Body& child, WatchingTie* tie) noexcept;
 
 }  // namespace
 
@@ -173,7 +173,7 @@ void send_end(Body& body, const ExitReason& reason) noexcept {
   tie->exit.reason = reason;
   WatchingTie* watching = tie->as_watching();
   const bool has_value = watching != nullptr && watching->value != nullptr;
-  if (has_value && end_at_waiting_parent(*body.core, body.parent, watching)) return;
+  if (has_value && end_at_waiting_parent(body, watching)) return;
   const bool is_news = tie->linked || tie->monitored || has_value;
   if (!is_news || !push(*body.core, body.parent, tie)) let_go(tie, 1);
 }
@@ -217,8 +217,9 @@ bool end_link(Process& process, Tie& tie, std::uint8_t& parts) {
 
 // The parent waits, and has nothing to take in before this end: whoever wakes it owns it, and acts for it on an end that does
 // nothing but give the value by hand. Else the tie is left for the parent's intake. False: the parent does not wait.
-bool end_at_waiting_parent(Core& core, const Pid& pid, WatchingTie* tie) noexcept {
-  Process* parent = claim_waiting(core, pid);
+bool end_at_waiting_parent(Body& child, WatchingTie* tie) noexcept {
+  Core& core = *child.core;
+  Process* parent = claim_waiting(core, child.parent);
   if (parent == nullptr) return false;
   const bool by_hand = !at_rest(*parent) && parent->body->leaving == Leave::no && !parent->body->trap_exit &&
                        tie->exit.reason.is_normal() && is_awaited(*parent, *tie);
@@ -232,6 +233,7 @@ bool end_at_waiting_parent(Core& core, const Pid& pid, WatchingTie* tie) noexcep
     if (tie->linked) (void)end_link(*parent, *tie, parts);  // a normal exit ends nobody
     body.extension_->monitors.take(tie->record.id);
     tie->record_stands = false;
+    body.extension_->for_tasks.take_back(child.lineage);
     let_go(tie, parts);
   }
   core.schedule(*parent);
