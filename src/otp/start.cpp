@@ -63,26 +63,27 @@ bool has_name(const runtime::Body& body) {
          body.core->names().whereis(body.extension_->name) == body.pid;
 }
 
-// Without making a term of the pid, which each child would pay for.
-bool is_shown_as(const runtime::Body& body, const Term& term) {
-  return has_name(body) ? term.is_atom(Atom(body.extension_->name)) : term.as_pid() == body.pid;
-}
-
 }  // namespace
 
-Term shown_as_ancestor(const runtime::Process& process) {
-  const runtime::Body& body = *process.body;
-  return has_name(body) ? Term(Atom(body.extension_->name)) : Term(body.pid);
+bool is_shown_by(const runtime::Process& parent, const std::optional<Atom>& name) {
+  const runtime::Body& body = *parent.body;
+  return has_name(body) ? name.has_value() && name->text() == body.extension_->name : !name.has_value();
+}
+
+std::unique_ptr<runtime::Lineage> new_lineage_under(const runtime::Process& parent) {
+  const runtime::Body& body = *parent.body;
+  auto lineage = std::make_unique<runtime::Lineage>();
+  lineage->parent = body.pid;
+  if (has_name(body)) lineage->name = Atom(body.extension_->name);
+  lineage->older = body.lineage;
+  return lineage;
 }
 
 runtime::SharedLineage lineage_for_children(runtime::Process& parent) {
   runtime::Extension& extension = parent.body->extension();
   // Made anew after the parent has been given a name, or has lost it: anybody may unregister it.
-  if (extension.for_children == nullptr || !is_shown_as(*parent.body, extension.for_children->ancestor)) {
-    auto lineage = std::make_unique<runtime::Lineage>();
-    lineage->ancestor = shown_as_ancestor(parent);
-    lineage->older = parent.body->lineage;
-    extension.for_children.make(std::move(lineage));
+  if (extension.for_children == nullptr || !is_shown_by(parent, extension.for_children->name)) {
+    extension.for_children.make(new_lineage_under(parent));
   }
   return extension.for_children.give();
 }

@@ -20,8 +20,10 @@ struct StartNode : detail::ReplyNode<StartOutcome> {};
 // {:already_started, pid}
 [[nodiscard]] ExitReason already_started(const Pid& holder);
 
-// How it is named among the ancestors of its children: by its name, else by its pid.
-[[nodiscard]] Term shown_as_ancestor(const runtime::Process& process);
+// What the children of `parent` are to record: it, by its name if it has one, and its own ancestors.
+[[nodiscard]] std::unique_ptr<runtime::Lineage> new_lineage_under(const runtime::Process& parent);
+// Is the parent still shown by that name, or still by its pid?
+[[nodiscard]] bool is_shown_by(const runtime::Process& parent, const std::optional<Atom>& name);
 // What a child of `parent` records as its ancestors (PR-118).
 [[nodiscard]] runtime::SharedLineage lineage_for_children(runtime::Process& parent);
 

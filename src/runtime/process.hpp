@@ -285,11 +285,15 @@ class LineageSource {
 // the others stand. So a process that begins to have children notes one word of its own, however deep it stands: of a
 // tree of tasks each second one does.
 struct Lineage : detail::Pooled {
-  Term ancestor;             // the parent: its name or its pid
+  Pid parent;
+  std::optional<Atom> name;  // the parent's, if it had one
   SharedLineage older;       // the parent's own
   Pid caller;                // of tasks: the owner, before the callers in `older`. None:
   std::vector<Pid> callers;  // all of them
   mutable std::atomic<std::uint32_t> references{0};
+
+  // The parent as it is shown. A term of a pid is memory of its own: it is made for who asks, not for each parent.
+  [[nodiscard]] Term ancestor() const { return name.has_value() ? Term(*name) : Term(parent); }
 };
 
 inline SharedLineage::SharedLineage(std::unique_ptr<Lineage> made) noexcept : at_(made.release()) {

@@ -72,7 +72,7 @@ void SharedLineage::release(const Lineage* at, std::uint32_t count) noexcept {
 
 std::vector<Term> SharedLineage::ancestors() const {
   std::vector<Term> all;
-  for (const Lineage* at = at_; at != nullptr; at = at->older.at_) all.push_back(at->ancestor);
+  for (const Lineage* at = at_; at != nullptr; at = at->older.at_) all.push_back(at->ancestor());
   return all;
 }
 

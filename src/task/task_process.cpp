@@ -113,11 +113,8 @@ runtime::SharedLineage lineage_for_tasks(runtime::Process& owner) {
   runtime::Extension& extension = owner.body->extension();
   if (extension.for_tasks != nullptr && extension.name.empty())
     return extension.for_tasks.give();  // it never had a name
-  Term shown = shown_as_ancestor(owner);
-  if (extension.for_tasks == nullptr || extension.for_tasks->ancestor != shown) {
-    auto lineage = std::make_unique<runtime::Lineage>();
-    lineage->ancestor = std::move(shown);
-    lineage->older = owner.body->lineage;
+  if (extension.for_tasks == nullptr || !is_shown_by(owner, extension.for_tasks->name)) {
+    auto lineage = new_lineage_under(owner);
     lineage->caller = owner.body->pid;
     extension.for_tasks.make(std::move(lineage));
   }

@@ -86,7 +86,7 @@ class Helper {
   detail::StartedJob spawn_task(std::shared_ptr<detail::StreamJob> job) {
     if (lineage_ == nullptr) {
       auto lineage = std::make_unique<runtime::Lineage>();
-      lineage->ancestor = Term(self());
+      lineage->parent = self();
       lineage->callers = given_.callers;
       lineage_ = runtime::SharedLineage(std::move(lineage));
     }

@@ -80,9 +80,7 @@ const detail::TaskFunction waiting{
 
 // The supervisor's ancestors, and the callers of whoever asked (TS-010).
 runtime::SharedLineage lineage_under(runtime::Process& supervisor, const std::vector<Pid>& callers) {
-  auto lineage = std::make_unique<runtime::Lineage>();
-  lineage->ancestor = shown_as_ancestor(supervisor);
-  lineage->older = supervisor.body->lineage;
+  auto lineage = new_lineage_under(supervisor);
   lineage->callers = callers;
   return runtime::SharedLineage(std::move(lineage));
 }
