@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <fstream>
 #include <random>
+#include <sstream>
+#include <string>
 
 #include <coppice/process.hpp>
 #include <coppice/receive.hpp>
@@ -34,6 +36,24 @@ std::size_t resident_bytes() {
   std::size_t resident = 0;
   file >> all >> resident;
   return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// Where it lies, if it is more than was wanted: all mappings of this program with a megabyte or more.
+std::string where_it_lies() {
+  std::ifstream file("/proc/self/smaps");
+  std::string text;
+  std::string mapping;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string word;
+    words >> word;
+    if (word.find('-') != std::string::npos) mapping = line;
+    std::size_t kilobytes = 0;
+    if (word == "Rss:" && words >> kilobytes && kilobytes >= 1024) {
+      text += "\n  " + std::to_string(kilobytes) + " kB of " + mapping;
+    }
+  }
+  return text;
 }
 
 // All of them wait at the same time, each on a stack of its own, and end in another order. The memory while they wait.
@@ -72,11 +92,11 @@ TEST(MemoryTest, memory_comes_back_within_ten_seconds_after_a_burst_of_blocked_p
     burst(1000);
     const std::size_t at_first = resident_bytes();
     EXPECT_GT(burst(burst_size), at_first + burst_size * 4096);
-    EXPECT_LE(resident_bytes_soon(at_first + at_first / 10), at_first + at_first / 10);
+    EXPECT_LE(resident_bytes_soon(at_first + at_first / 10), at_first + at_first / 10) << where_it_lies();
     // All of that serves the next burst.
     const std::size_t before = resident_bytes();
     EXPECT_GT(burst(burst_size), before + burst_size * 4096);
-    EXPECT_LE(resident_bytes_soon(before + before / 10), before + before / 10);
+    EXPECT_LE(resident_bytes_soon(before + before / 10), before + before / 10) << where_it_lies();
   });
   EXPECT_TRUE(reason.is_normal());
 }
