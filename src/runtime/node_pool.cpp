@@ -19,7 +19,9 @@
 //   2. A slab with all of its nodes in its list leaves the depot. Its pages go to the system, the slab to whoever needs one
 //      next, for whatever size.
 //   3. Of a huge page a part is given back: then the system must not make it whole again, and is told so; when all of its
-//      slabs are given back, that may be undone.
+//      slabs are given back, that may be undone. The first touch of one that was given back whole may make all of it
+//      resident again. So slabs come from pages that are in use already, as long as there are such: else the few nodes of
+//      each size that a program at rest needs would bring back a huge page for each size.
 // How much nobody has needed is the least that a depot held since the last look: a program that has a burst every now and then
 // keeps its memory, as one does that always has so much in flight.
 //
@@ -29,6 +31,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
+#include <cstdint>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -100,69 +105,101 @@ class Slabs {
 
  private:
   static constexpr std::size_t region_max = std::size_t{8} << 20;
-  static constexpr std::size_t pages_max = region_max / huge_page;
+  static constexpr std::size_t slabs_of_page = huge_page / slab_size;
+  static_assert(slabs_of_page == 64, "one bit of a word for each");
+  struct HugePage {
+    base::ListHook hook;  // in partly_free_ or free_whole_, if it has a free slab
+    std::byte* begin = nullptr;
+    std::uint64_t free = 0;  // a bit for each slab that was given back
+  };
   struct Region {
     std::byte* begin;
     std::byte* end;
-    std::array<std::uint8_t, pages_max> given_back{};  // slabs of each huge page; only where there are such
+    std::unique_ptr<HugePage[]> pages;  // null: it is smaller than one
   };
-  [[nodiscard]] bool is_huge(const Region& region) const noexcept {
-    return static_cast<std::size_t>(region.end - region.begin) >= huge_page;
-  }
-  Region& region_of(const std::byte* slab) noexcept;
+  [[nodiscard]] HugePage* page_of(const std::byte* slab) noexcept;
+  std::byte* take_from(HugePage& page) noexcept;
+  void give_back_to(HugePage& page, std::byte* slab) noexcept;
   void grow();
 
   std::mutex mutex_;
-  std::vector<Region> regions_;   // by address
-  std::vector<std::byte*> free_;  // given back; reserved for all that there are
-  std::byte* next_ = nullptr;     // of the newest region
+  std::vector<Region> regions_;         // by address
+  std::vector<std::byte*> free_small_;  // given back, of small regions; reserved for all that there are
+  base::IntrusiveList<HugePage, &HugePage::hook> partly_free_;
+  base::IntrusiveList<HugePage, &HugePage::hook> free_whole_;
+  std::byte* next_ = nullptr;  // of the newest region
   std::byte* end_ = nullptr;
-  std::size_t slabs_ = 0;
+  std::size_t small_slabs_ = 0;
   std::size_t grow_to_ = std::size_t{64} << 10;
 };
 
 void Slabs::grow() {
   const bool huge = grow_to_ >= huge_page;
+  std::unique_ptr<HugePage[]> pages;
+  if (huge) {
+    pages = std::make_unique<HugePage[]>(grow_to_ / huge_page);
+  } else {
+    small_slabs_ += grow_to_ / slab_size;
+    free_small_.reserve(small_slabs_);
+  }
   std::byte* memory = platform::map_pages(huge ? grow_to_ : grow_to_ + slab_size);
   if (!huge) memory += -reinterpret_cast<std::uintptr_t>(memory) & (slab_size - 1);
+  for (std::size_t i = 0; huge && i < grow_to_ / huge_page; ++i) pages[i].begin = memory + i * huge_page;
   next_ = memory;
   end_ = memory + grow_to_;
   const auto behind = std::ranges::upper_bound(regions_, memory, {}, &Region::begin);
-  regions_.insert(behind, Region{memory, end_});
-  slabs_ += grow_to_ / slab_size;
-  free_.reserve(slabs_);
+  regions_.insert(behind, Region{memory, end_, std::move(pages)});
   if (grow_to_ < region_max) grow_to_ *= 2;
 }
 
-Slabs::Region& Slabs::region_of(const std::byte* slab) noexcept {
-  return *std::prev(std::ranges::upper_bound(regions_, slab, {}, &Region::begin));
+// Null: it is of a small region.
+Slabs::HugePage* Slabs::page_of(const std::byte* slab) noexcept {
+  const Region& region = *std::prev(std::ranges::upper_bound(regions_, slab, {}, &Region::begin));
+  return region.pages == nullptr ? nullptr : &region.pages[static_cast<std::size_t>(slab - region.begin) / huge_page];
+}
+
+std::byte* Slabs::take_from(HugePage& page) noexcept {
+  const bool was_whole = page.free == ~std::uint64_t{0};
+  const int i = std::countr_zero(page.free);
+  page.free &= page.free - 1;
+  if (was_whole || page.free == 0) decltype(partly_free_)::remove(page);
+  if (was_whole) partly_free_.push_front(page);
+  return page.begin + static_cast<std::size_t>(i) * slab_size;
 }
 
 std::byte* Slabs::take() {
   const std::lock_guard lock(mutex_);
-  if (!free_.empty()) {
-    std::byte* slab = free_.back();
-    free_.pop_back();
-    Region& region = region_of(slab);
-    if (is_huge(region)) --region.given_back[static_cast<std::size_t>(slab - region.begin) / huge_page];
+  if (!free_small_.empty()) {
+    std::byte* slab = free_small_.back();
+    free_small_.pop_back();
     return slab;
   }
-  if (next_ == end_) grow();
+  if (!partly_free_.empty()) return take_from(partly_free_.front());
+  if (next_ != end_) return std::exchange(next_, next_ + slab_size);
+  if (!free_whole_.empty()) return take_from(free_whole_.front());
+  grow();
   return std::exchange(next_, next_ + slab_size);
+}
+
+void Slabs::give_back_to(HugePage& page, std::byte* slab) noexcept {
+  if (page.free == 0) {
+    platform::wish_for_huge_pages(page.begin, huge_page, false);
+    partly_free_.push_back(page);
+  }
+  page.free |= std::uint64_t{1} << (static_cast<std::size_t>(slab - page.begin) / slab_size);
+  platform::give_pages_back(slab, slab_size);
+  if (page.free != ~std::uint64_t{0}) return;
+  decltype(partly_free_)::remove(page);
+  free_whole_.push_front(page);
+  platform::give_pages_back(page.begin, huge_page);
+  platform::wish_for_huge_pages(page.begin, huge_page, true);
 }
 
 void Slabs::give_back(std::byte* slab) noexcept {
   const std::lock_guard lock(mutex_);
-  free_.push_back(slab);
-  Region& region = region_of(slab);
-  if (!is_huge(region)) return platform::give_pages_back(slab, slab_size);
-  const std::size_t page = static_cast<std::size_t>(slab - region.begin) / huge_page;
-  std::byte* begin = region.begin + page * huge_page;
-  if (region.given_back[page]++ == 0) platform::wish_for_huge_pages(begin, huge_page, false);
+  if (HugePage* page = page_of(slab)) return give_back_to(*page, slab);
+  free_small_.push_back(slab);
   platform::give_pages_back(slab, slab_size);
-  if (region.given_back[page] < huge_page / slab_size) return;
-  platform::give_pages_back(begin, huge_page);
-  platform::wish_for_huge_pages(begin, huge_page, true);
 }
 
 Slabs& slabs() {
