@@ -107,10 +107,12 @@ class Slabs {
   static constexpr std::size_t region_max = std::size_t{8} << 20;
   static constexpr std::size_t slabs_of_page = huge_page / slab_size;
   static_assert(slabs_of_page == 64, "one bit of a word for each");
+  static constexpr std::uint64_t all_slabs = ~std::uint64_t{0};
   struct HugePage {
     base::ListHook hook;  // in partly_free_ or free_whole_, if it has a free slab
     std::byte* begin = nullptr;
     std::uint64_t free = 0;  // a bit for each slab that was given back
+    bool may_be_huge = true;
   };
   struct Region {
     std::byte* begin;
@@ -159,7 +161,7 @@ Slabs::HugePage* Slabs::page_of(const std::byte* slab) noexcept {
 }
 
 std::byte* Slabs::take_from(HugePage& page) noexcept {
-  const bool was_whole = page.free == ~std::uint64_t{0};
+  const bool was_whole = page.free == all_slabs;
   const int i = std::countr_zero(page.free);
   page.free &= page.free - 1;
   if (was_whole || page.free == 0) decltype(partly_free_)::remove(page);
@@ -181,18 +183,24 @@ std::byte* Slabs::take() {
   return std::exchange(next_, next_ + slab_size);
 }
 
+// The first touch of a page that may be huge made its free slabs resident as well: they go with the first that is given back.
 void Slabs::give_back_to(HugePage& page, std::byte* slab) noexcept {
-  if (page.free == 0) {
-    platform::wish_for_huge_pages(page.begin, huge_page, false);
-    partly_free_.push_back(page);
-  }
+  if (page.free == 0) partly_free_.push_back(page);
   page.free |= std::uint64_t{1} << (static_cast<std::size_t>(slab - page.begin) / slab_size);
-  platform::give_pages_back(slab, slab_size);
-  if (page.free != ~std::uint64_t{0}) return;
-  decltype(partly_free_)::remove(page);
-  free_whole_.push_front(page);
-  platform::give_pages_back(page.begin, huge_page);
-  platform::wish_for_huge_pages(page.begin, huge_page, true);
+  if (page.free == all_slabs) {
+    decltype(partly_free_)::remove(page);
+    free_whole_.push_front(page);
+    platform::give_pages_back(page.begin, huge_page);
+    if (!page.may_be_huge) platform::wish_for_huge_pages(page.begin, huge_page, true);
+    page.may_be_huge = true;
+    return;
+  }
+  if (!page.may_be_huge) return platform::give_pages_back(slab, slab_size);
+  platform::wish_for_huge_pages(page.begin, huge_page, false);
+  page.may_be_huge = false;
+  for (std::uint64_t rest = page.free; rest != 0; rest &= rest - 1) {
+    platform::give_pages_back(page.begin + static_cast<std::size_t>(std::countr_zero(rest)) * slab_size, slab_size);
+  }
 }
 
 void Slabs::give_back(std::byte* slab) noexcept {
