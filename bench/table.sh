@@ -205,6 +205,13 @@ document() { # JSON, page
 action=${1:-}
 file=${2:-}
 [ -r "$file" ] || { printf 'table.sh: there is no file %s to read\n' "$file" >&2; exit 66; }
+# A table that a run has not written yet, or not to its end, must not take the place of one on a page.
+case $action in
+  markdown | document)
+    grep -q '"workload":' "$file" && tail -n 1 "$file" | grep -qx ']' ||
+      { printf 'table.sh: %s holds no table, or a part of one\n' "$file" >&2; exit 65; }
+    ;;
+esac
 case $action in
   print) print_table "$file" ;;
   json) write_json "$file" ;;

@@ -103,6 +103,13 @@ if grep -q 'old figures' page.md; then complain 'old figures should be gone'; fi
 cp page.md before.md
 passes "$table" document good.json page.md
 cmp -s before.md page.md || complain 'to put the same figures into a page again should change nothing'
+: > empty.json
+head -n 3 good.json > part.json
+for bad in empty part; do
+  fails "$table" document $bad.json page.md
+  prints "$bad.json holds no table, or a part of one"
+  cmp -s before.md page.md || complain 'a page must stay as it is if there is no table'
+done
 printf '%s\n' "$begin" > unmarked.md
 fails "$table" document good.json unmarked.md
 
