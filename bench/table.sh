@@ -208,8 +208,10 @@ file=${2:-}
 # A table that a run has not written yet, or not to its end, must not take the place of one on a page.
 case $action in
   markdown | document)
-    grep -q '"workload":' "$file" && tail -n 1 "$file" | grep -qx ']' ||
-      { printf 'table.sh: %s holds no table, or a part of one\n' "$file" >&2; exit 65; }
+    if ! grep -q '"workload":' "$file" || ! tail -n 1 "$file" | grep -qx ']'; then
+      printf 'table.sh: %s holds no table, or a part of one\n' "$file" >&2
+      exit 65
+    fi
     ;;
 esac
 case $action in
