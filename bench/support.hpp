@@ -14,6 +14,7 @@
 
 #include <coppice/process.hpp>
 
+#include "scatter.hpp"
 #include "workloads.hpp"
 
 namespace bench {
@@ -31,20 +32,6 @@ inline void check(bool right, const char* what) {
   std::fprintf(stderr, "coppice_bench: wrong result: %s\n", what);
   std::exit(70);
 }
-
-// Numbers that do not follow each other, the same on all sides.
-class Scatter {
- public:
-  Scatter(unsigned seed, long below) : state_(seed * 7919L + 1), below_(below) {}
-  long next() {
-    state_ = state_ * 16807 % 2147483647;
-    return state_ % below_;
-  }
-
- private:
-  long state_;
-  long below_;
-};
 
 // The resident set of this program.
 [[nodiscard]] double resident_bytes();

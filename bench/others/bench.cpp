@@ -38,7 +38,11 @@
 #define HAVE_TBB 0
 #endif
 
+#include "../scatter.hpp"
+
 namespace {
+
+using bench::Scatter;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
@@ -47,20 +51,6 @@ void check(bool right, const char* what) {
   std::fprintf(stderr, "others_bench: wrong result: %s\n", what);
   std::exit(70);
 }
-
-// As in ../support.hpp.
-class Scatter {
- public:
-  Scatter(unsigned seed, long below) : state_(seed * 7919L + 1), below_(below) {}
-  long next() {
-    state_ = state_ * 16807 % 2147483647;
-    return state_ % below_;
-  }
-
- private:
-  long state_;
-  long below_;
-};
 
 // -- fib
 
