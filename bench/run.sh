@@ -100,7 +100,7 @@ build_peer() {
     return
   fi
   for program in "$root/build/release/$1_bench" "$root/build/bench/$1_bench"; do
-    if [ -x "$program" ] && [ -z "$(find "$here/$1" -name '*.?pp' -newer "$program")" ]; then
+    if [ -x "$program" ] && [ -z "$(find "$here/$1" "$here/scatter.hpp" -name '*.?pp' -newer "$program")" ]; then
       printf '%s\n' "$program"
       return
     fi
